@@ -1,0 +1,83 @@
+//! The seams between the schedulers and whatever computes.
+//!
+//! An implementor is owned by one operating system thread; nothing here is async.
+
+use std::fmt;
+
+/// A model call that failed. The batch it belonged to is answered with this error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelError(pub String);
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ModelError {}
+
+/// A model that maps each input of a batch to one output, such as a text classifier.
+pub trait BatchModel: Send + 'static {
+    /// One encoded request.
+    type Input: Send + 'static;
+    /// What one request is answered with.
+    type Output: Send + 'static;
+
+    /// The length of an input in tokens; inputs of near-equal length share a batch.
+    fn length(input: &Self::Input) -> usize;
+
+    /// Computes all inputs at once. Answers one output per input, in order.
+    ///
+    /// # Errors
+    /// When the whole batch failed; every request in it is told.
+    fn run(&mut self, inputs: &[&Self::Input]) -> Result<Vec<Self::Output>, ModelError>;
+}
+
+/// Names one sequence inside an engine, chosen by the scheduler, unique while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SequenceId(pub u64);
+
+/// What one step did to one running sequence.
+#[derive(Debug)]
+pub enum StepOutcome<O> {
+    /// Still generating.
+    Running,
+    /// Finished; the engine has freed its slot.
+    Finished(O),
+    /// Failed; the engine has freed its slot. The others go on.
+    Failed(ModelError),
+}
+
+/// What one step did to the running sequences, in any order.
+pub type StepOutcomes<O> = Vec<(SequenceId, StepOutcome<O>)>;
+
+/// An autoregressive engine that advances several sequences by one token per step.
+///
+/// A static engine answers `capacity() == 0` until its batch has ended; a continuous one
+/// answers its free slots at any time. The scheduler treats both alike.
+pub trait SequenceModel: Send + 'static {
+    /// One encoded prompt with all that constrains its answer.
+    type Prompt: Send + 'static;
+    /// What one request is answered with.
+    type Output: Send + 'static;
+
+    /// How many sequences may join now.
+    fn capacity(&self) -> usize;
+
+    /// Prefills the prompts and makes them running. At most `capacity()` prompts.
+    /// Answers, per prompt and in order, whether it joined.
+    fn join(
+        &mut self,
+        prompts: Vec<(SequenceId, Self::Prompt)>,
+    ) -> Vec<(SequenceId, Result<(), ModelError>)>;
+
+    /// Advances every running sequence by one token (or by a run of forced tokens).
+    ///
+    /// # Errors
+    /// When the engine failed as a whole; every running sequence is then gone.
+    fn step(&mut self) -> Result<StepOutcomes<Self::Output>, ModelError>;
+
+    /// Drops a running sequence (cancelled or late) without an answer. Ignores an id that
+    /// does not run, as after a panic nobody knows what ran.
+    fn cancel(&mut self, id: SequenceId);
+}

@@ -1,0 +1,166 @@
+//! The template language's own filters: buckets, ratios, dates.
+
+use jiff::{Timestamp, tz::TimeZone};
+use minijinja::{Environment, Error, ErrorKind, Value};
+
+pub(crate) fn add_to(environment: &mut Environment<'static>) {
+    environment.add_filter("log_bucket", log_bucket);
+    environment.add_filter("ratio_bucket", ratio_bucket);
+    environment.add_filter("signed_bucket", signed_bucket);
+    environment.add_filter("number", number);
+    environment.add_filter("hour", hour);
+    environment.add_filter("weekday", weekday);
+    environment.add_filter("days_before", days_before);
+    environment.add_filter("ago", ago);
+    environment.add_filter("clip", clip);
+    environment.add_filter("quote", quote);
+}
+
+/// `x | log_bucket(per_octave=1)`: `floor(log2(1 + x) * per_octave)`, 0 for what is not above
+/// zero, at most 99. One bucket per doubling by default; `-` for none.
+fn log_bucket(value: &Value, per_octave: Option<f64>) -> Result<String, Error> {
+    let Some(x) = optional_number(value)? else { return Ok("x".into()) };
+    let bucket = ((1.0 + x.max(0.0)).log2() * per_octave.unwrap_or(1.0)).floor();
+    Ok(format!("{:.0}", bucket.clamp(0.0, 99.0)))
+}
+
+/// `x | ratio_bucket`: `10 + round(2 * log2(x))` clamped to 0..=20, so that 10 means "as
+/// usual", 12 twice, 8 half; `x` for none or what is not above zero.
+fn ratio_bucket(value: &Value) -> Result<String, Error> {
+    Ok(match optional_number(value)? {
+        Some(x) if x > 0.0 => format!("{:.0}", (10.0 + (2.0 * x.log2()).round()).clamp(0.0, 20.0)),
+        Some(_) | None => "x".into(),
+    })
+}
+
+/// `x | signed_bucket`: `10 + round(x)` clamped to 0..=30, so that 10 means "no deviation";
+/// `x` for none.
+fn signed_bucket(value: &Value) -> Result<String, Error> {
+    Ok(match optional_number(value)? {
+        Some(x) => format!("{:.0}", (10.0 + x.round()).clamp(0.0, 30.0)),
+        None => "x".into(),
+    })
+}
+
+/// `x | number(decimals=2)`: a plain decimal without trailing zeros, so that the same amount
+/// is always written alike.
+fn number(value: &Value, decimals: Option<u32>) -> Result<String, Error> {
+    let Some(x) = optional_number(value)? else { return Ok("none".into()) };
+    let text = format!("{x:.*}", decimals.unwrap_or(2) as usize);
+    if !text.contains('.') {
+        return Ok(text);
+    }
+    Ok(text.trim_end_matches('0').trim_end_matches('.').to_owned())
+}
+
+/// `timestamp | hour`: the hour of the day in UTC, 0 to 23.
+fn hour(value: &Value) -> Result<i64, Error> {
+    Ok(i64::from(instant(value)?.to_zoned_datetime(TimeZone::UTC).hour()))
+}
+
+/// `timestamp | weekday`: `mon` to `sun`, in UTC.
+fn weekday(value: &Value) -> Result<String, Error> {
+    let zoned = instant(value)?.to_zoned_datetime(TimeZone::UTC);
+    Ok(zoned.strftime("%a").to_string().to_lowercase())
+}
+
+/// `earlier | days_before(later)`: days between two timestamps; none when the first is none.
+fn days_before(earlier: &Value, later: &Value) -> Result<Value, Error> {
+    if earlier.is_undefined() || earlier.is_none() {
+        return Ok(Value::from(()));
+    }
+    let days = instant(later)?.duration_since(instant(earlier)?).as_secs_f64() / 86_400.0;
+    Ok(Value::from(days))
+}
+
+/// `seconds | ago`: `40s`, `12m`, `5h`, `3d`; `never` for none.
+fn ago(value: &Value) -> Result<String, Error> {
+    let Some(seconds) = optional_number(value)? else { return Ok("never".into()) };
+    Ok(match seconds {
+        s if s < 60.0 => format!("{s:.0}s"),
+        s if s < 3_600.0 => format!("{:.0}m", (s / 60.0).floor()),
+        s if s < 86_400.0 => format!("{:.0}h", (s / 3_600.0).floor()),
+        s => format!("{:.0}d", (s / 86_400.0).floor()),
+    })
+}
+
+/// `text | clip(n)`: the first `n` characters, `none` as nothing.
+fn clip(value: &Value, length: usize) -> String {
+    value.as_str().unwrap_or_default().chars().take(length).collect()
+}
+
+/// `text | quote(n)`: the first `n` characters between « and », which the text itself cannot
+/// contain, on one line: whoever writes the text cannot end the quotation.
+fn quote(value: &Value, length: usize) -> String {
+    let inner: String = clip(value, length)
+        .chars()
+        .map(|c| match c {
+            '«' | '»' => '"',
+            c if c.is_control() => ' ',
+            c => c,
+        })
+        .collect();
+    format!("«{inner}»")
+}
+
+fn optional_number(value: &Value) -> Result<Option<f64>, Error> {
+    if value.is_undefined() || value.is_none() {
+        return Ok(None);
+    }
+    let number = match value.as_str() {
+        Some(text) => text.parse().ok(),
+        None => f64::try_from(value.clone()).ok(),
+    };
+    match number {
+        Some(number) if number.is_finite() => Ok(Some(number)),
+        Some(_) | None => {
+            Err(Error::new(ErrorKind::InvalidOperation, format!("{value:?} is not a number")))
+        }
+    }
+}
+
+fn instant(value: &Value) -> Result<Timestamp, Error> {
+    value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidOperation, format!("{value:?} is not a timestamp"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::Template;
+
+    fn check(template: &str, expected: &str) {
+        let context = json!({"x": 100.0, "amount": "12.50", "none": null,
+            "at": "2026-03-01T13:05:00Z", "opened": "2026-02-27T13:05:00Z", "memo": "hällo"});
+        let rendered = Template::compile(template).unwrap().render(&context).unwrap();
+        assert_eq!(rendered, expected, "{template}");
+    }
+
+    #[test]
+    fn filters_write_the_same_value_always_alike() {
+        check("{{ x | log_bucket }}", "6");
+        check("{{ x | log_bucket(2) }}", "13");
+        check("{{ none | log_bucket }}", "x");
+        check("{{ 4 | ratio_bucket }}", "14");
+        check("{{ 0.5 | ratio_bucket }}", "8");
+        check("{{ amount | number }}", "12.5");
+        check("{{ 1200 | number }}", "1200");
+        check("{{ at | hour }} {{ at | weekday }}", "13 sun");
+        check("{{ opened | days_before(at) | number }}", "2");
+        check("{{ 7300 | ago }} {{ none | ago }}", "2h never");
+        check("{{ memo | clip(2) }}", "hä");
+        check("{{ -2.4 | signed_bucket }} {{ none | signed_bucket }}", "8 x");
+        check("{{ 'a»b\n«c' | quote(9) }}", "«a\"b \"c»");
+    }
+
+    #[test]
+    fn an_undefined_variable_is_an_error_and_endless_loops_end() {
+        assert!(Template::compile("{{ nothing }}").unwrap().render(json!({})).is_err());
+        let endless =
+            "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}";
+        assert!(Template::compile(endless).unwrap().render(json!({})).is_err());
+        assert!(Template::compile("{% if %}").is_err());
+    }
+}

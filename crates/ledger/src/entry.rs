@@ -1,0 +1,151 @@
+//! What is recorded.
+
+use std::fmt;
+
+use domain::{
+    AccountId, DecidedBy, Decision, DecisionId, DecisionStatus, Label, Outcome, Score,
+    TransactionId,
+};
+use jiff::Timestamp;
+
+/// A decision to be recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewDecision {
+    /// What was decided; the ledger keeps what it can be found by.
+    pub decision: Decision,
+    /// Whose transaction it was.
+    pub account_id: AccountId,
+    /// When the transaction happened.
+    pub event_time: Timestamp,
+    /// JSON of everything a replay needs; opaque here.
+    pub record: String,
+    /// The exact JSON that was answered.
+    pub response: String,
+}
+
+/// A transaction that was only observed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Names the transaction.
+    pub transaction_id: TransactionId,
+    /// Whose transaction it was.
+    pub account_id: AccountId,
+    /// When it happened.
+    pub event_time: Timestamp,
+    /// JSON of the transaction; opaque here.
+    pub record: String,
+}
+
+/// A label to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLabel {
+    /// The transaction that it speaks of. The ledger does not check that it is known.
+    pub transaction_id: TransactionId,
+    /// The decision through which it was given, if any.
+    pub decision_id: Option<DecisionId>,
+    /// The truth, or its reversal.
+    pub label: Label,
+    /// When it arrived.
+    pub recorded_at: Timestamp,
+}
+
+/// Names a recorded label; also its place in the sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LabelId(pub i64);
+
+impl fmt::Display for LabelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A recorded decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredDecision {
+    /// Its place in the sequence.
+    pub seq: i64,
+    /// Names the decision.
+    pub decision_id: DecisionId,
+    /// Names the transaction.
+    pub transaction_id: TransactionId,
+    /// Whose transaction it was.
+    pub account_id: AccountId,
+    /// When the transaction happened.
+    pub event_time: Timestamp,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// What was decided.
+    pub outcome: Outcome,
+    /// Whether that could still change.
+    pub status: DecisionStatus,
+    /// Which part decided.
+    pub decided_by: DecidedBy,
+    /// The score the outcome rests on.
+    pub score: Score,
+    /// JSON of everything a replay needs, as it was given.
+    pub record: String,
+    /// The exact JSON that was answered.
+    pub response: String,
+}
+
+/// A recorded label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredLabel {
+    /// Names the label; also its place in the sequence.
+    pub id: LabelId,
+    /// The transaction that it speaks of.
+    pub transaction_id: TransactionId,
+    /// The decision through which it was given, if any.
+    pub decision_id: Option<DecisionId>,
+    /// The truth, or its reversal.
+    pub label: Label,
+    /// When it arrived.
+    pub recorded_at: Timestamp,
+}
+
+/// How a transaction came to be known; tells how to read its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// It was decided: the record is that of a [`NewDecision`].
+    Decision,
+    /// It was only observed: the record is that of a [`NewEvent`].
+    Event,
+}
+
+/// A recorded transaction, decided or only observed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredTransaction {
+    /// Its place in the sequence.
+    pub seq: i64,
+    /// How it came to be known.
+    pub origin: Origin,
+    /// Names the transaction.
+    pub transaction_id: TransactionId,
+    /// Whose transaction it was.
+    pub account_id: AccountId,
+    /// When it happened.
+    pub event_time: Timestamp,
+    /// The record, as it was given.
+    pub record: String,
+}
+
+/// One step of a replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A transaction was recorded. The same transaction appears again when it was decided more
+    /// than once, or both observed and decided.
+    Transaction(StoredTransaction),
+    /// A label was recorded.
+    Label(StoredLabel),
+}
+
+impl Entry {
+    /// Its place in the sequence.
+    #[must_use]
+    pub fn seq(&self) -> i64 {
+        match self {
+            Self::Transaction(transaction) => transaction.seq,
+            Self::Label(label) => label.id.0,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The one task that writes: takes what waits, commits it together, answers each caller.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::{LedgerError, LedgerMetrics, NewDecision, NewEvent, NewLabel, sqlite::Store};
+
+/// Something to be written.
+pub(crate) enum Write {
+    /// Answered by its place in the sequence.
+    Decision(Box<NewDecision>),
+    /// Answered by its place in the sequence.
+    Label(NewLabel),
+    /// Answered by how many were new.
+    Events(Vec<NewEvent>),
+    /// Forgets at most `limit` events older than a time. Answered by how many there were.
+    Prune { before: Timestamp, limit: i64 },
+    /// Writes nothing that anyone will read, but as durably as all else. Answered by 0.
+    Probe,
+}
+
+impl Write {
+    /// How many rows it adds, which is how much of the sequence it needs.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::Decision(_) | Self::Label(_) => 1,
+            Self::Events(events) => events.len(),
+            Self::Prune { .. } | Self::Probe => 0,
+        }
+    }
+}
+
+/// What the writer answers; the number's meaning is told at [`Write`].
+pub(crate) type Written = Result<i64, LedgerError>;
+
+/// A write, and who waits for it.
+pub(crate) struct Request {
+    pub(crate) write: Write,
+    pub(crate) waiter: Waiter,
+}
+
+pub(crate) struct Waiter {
+    pub(crate) since: Instant,
+    pub(crate) reply: oneshot::Sender<Written>,
+}
+
+/// How long the last commit took: what a refused caller is told rests on it.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Pace(Arc<AtomicU64>);
+
+impl Pace {
+    fn set(&self, duration: Duration) {
+        self.0.store(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// About how long `groups` commits take.
+    pub(crate) fn drain_time(&self, groups: usize) -> Duration {
+        const AT_LEAST: Duration = Duration::from_millis(10);
+        const AT_MOST: Duration = Duration::from_secs(60);
+        let groups = u32::try_from(groups).unwrap_or(u32::MAX);
+        let group = Duration::from_micros(self.0.load(Ordering::Relaxed));
+        group.saturating_mul(groups).clamp(AT_LEAST, AT_MOST)
+    }
+}
+
+pub(crate) struct Writer {
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) store: Store,
+    pub(crate) stop: CancellationToken,
+    pub(crate) metrics: LedgerMetrics,
+    pub(crate) pace: Pace,
+    pub(crate) group_max: usize,
+}
+
+impl Writer {
+    /// Writes until told to stop, or until no one is left who could ask; then writes what
+    /// still waits and closes the store.
+    pub(crate) async fn run(mut self) {
+        let mut writes = Vec::new();
+        let mut waiters = Vec::new();
+        while self.gather(&mut writes, &mut waiters).await {
+            self.write(&writes, waiters.drain(..)).await;
+            writes.clear();
+        }
+        self.store.close().await;
+    }
+
+    /// Waits for one request and takes whatever else is there. False when none will come.
+    async fn gather(&mut self, writes: &mut Vec<Write>, waiters: &mut Vec<Waiter>) -> bool {
+        let first = tokio::select! {
+            // First, lest a steady stream of requests put the end off for ever.
+            biased;
+            () = self.stop.cancelled() => {
+                self.requests.close();
+                self.requests.recv().await
+            }
+            request = self.requests.recv() => request,
+        };
+        let mut next = first;
+        let mut rows = 0;
+        while let Some(request) = next {
+            self.metrics.queue_depth.dec();
+            // A probe adds no row, yet an endless row of them must not make a group endless.
+            rows += request.write.rows().max(1);
+            writes.push(request.write);
+            waiters.push(request.waiter);
+            next = if rows < self.group_max { self.requests.try_recv().ok() } else { None };
+        }
+        !writes.is_empty()
+    }
+
+    async fn write(&mut self, writes: &[Write], waiters: impl ExactSizeIterator<Item = Waiter>) {
+        let begun = Instant::now();
+        let answers = match self.store.write_group(writes).await {
+            Ok(answers) => answers,
+            Err(error) => vec![Err(error); waiters.len()],
+        };
+        self.pace.set(begun.elapsed());
+        let rows: usize = writes
+            .iter()
+            .zip(&answers)
+            .filter(|(_, answer)| answer.is_ok())
+            .map(|(write, _)| write.rows())
+            .sum();
+        if rows > 0 {
+            self.metrics.group_size.observe(rows as f64);
+        }
+        for ((write, waiter), answer) in writes.iter().zip(waiters).zip(answers) {
+            if answer.is_ok() && write.rows() > 0 {
+                self.metrics.append_duration.observe(waiter.since.elapsed().as_secs_f64());
+            }
+            // Who no longer waits does not need the answer; what was written stays.
+            let _ = waiter.reply.send(answer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_to_drain_grows_with_the_queue_within_bounds() {
+        let pace = Pace::default();
+        assert_eq!(pace.drain_time(3), Duration::from_millis(10));
+        pace.set(Duration::from_millis(50));
+        assert_eq!(pace.drain_time(3), Duration::from_millis(150));
+        pace.set(Duration::from_secs(3600));
+        assert_eq!(pace.drain_time(usize::MAX), Duration::from_secs(60));
+    }
+}

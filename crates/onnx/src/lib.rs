@@ -1,0 +1,64 @@
+//! Runs ONNX models: a classifier for screening, a constrained decoder for analysis.
+//!
+//! The only crate that knows ONNX Runtime, tokenizers and grammars. It knows neither fraud nor
+//! scheduling: [`ClassifierWorker`] and [`DecoderEngine`] are handed to whoever batches.
+//!
+//! # Invariants
+//!
+//! 1. **A score depends on its own input alone**, to the bit: not on batch mates, padding, other
+//!    sequences or the number of threads. This holds for FP32, static QDQ INT8 and weight-only
+//!    INT8 and INT4 graphs. Dynamic INT8 breaks it, and [`verify_classifier`] says so.
+//! 2. **Text never becomes control.** `[SEP]` or `</s>` in a memo is spelled out like any word.
+//! 3. **An answer always fits its schema**, and its verdict is the one whose probability is
+//!    reported. An answer that reaches its limit says so.
+//! 4. **A bad file is an error when it is loaded**, with the file's name; a bad library too.
+//!    Nothing hangs and nothing panics.
+//!
+//! # Traps
+//!
+//! - *ONNX Runtime's environment* exists once per process, even after it was dropped: [`Runtime`]
+//!   keeps it for ever. Before a library is loaded, no `ort` value may be made, not even an
+//!   error: it would look for a library of its own choice.
+//! - *The session builder prefers other devices than the CPU* unless told, and so would a score.
+//! - *Packed weights are shared only for initializers that the caller supplies.* A container
+//!   alone does nothing. The weights are therefore read from the file and supplied: another
+//!   worker of a 268 MB model then takes about 50 MB in place of 290.
+//! - *A binding copies borrowed tensors in silence* and refuses vector-backed ones as outputs.
+//!   Only tensors that ONNX Runtime allocated can be bound as past and present at once, which is
+//!   what makes attention append in place. Part of such a tensor cannot be bound without `unsafe`
+//!   code, so that the slab has as many rows as sequences run.
+//! - *Grouped attention takes several new tokens at once only for a batch of one*, and no row of
+//!   length zero. Prompts are prefilled alone; there are no idle rows.
+//! - *Forced tokens fed at once round otherwise* than one by one in INT8 and INT4 graphs. The
+//!   wording would depend on the company; [`DecoderConfig::fast_forward`] is therefore off.
+//! - *RoBERTa counts positions from behind the padding id*, so padding must use that id, and two
+//!   of the positions are not for tokens.
+//! - *Exporters leave `id2label` out* when it is the default of two unnamed labels.
+//! - *Masks allow every spelling* of an enumeration, letter by letter. At the verdict only the
+//!   usual spellings compete.
+
+mod classifier;
+mod decoder;
+mod error;
+mod files;
+mod labels;
+mod logits;
+mod runtime;
+mod session;
+mod tokenizer;
+mod verify;
+mod weights;
+
+pub use classifier::{Classification, Classifier, ClassifierConfig, ClassifierWorker};
+pub use decoder::{
+    Admission, ChoiceProbe, Decoder, DecoderConfig, DecoderEncoder, DecoderEngine, DecoderMetrics,
+    EncodedPrompt, Finish, Generation, GrammarSpec,
+};
+pub use error::{EncodeError, LoadError};
+pub use runtime::{Runtime, RuntimeConfig, RuntimeError, VERSION, VERSION_MINIMUM};
+pub use session::{GraphOptimization, SessionConfig};
+pub use tokenizer::{EncodedText, TextEncoder};
+pub use verify::{
+    Check, Drift, Latency, Stage, Verification, VerifyConfig, VerifyError, verify_classifier,
+    verify_decoder,
+};

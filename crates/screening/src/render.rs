@@ -1,0 +1,66 @@
+//! Turns facts into what the models read.
+
+use package::{Template, TemplateError};
+use serde::Serialize;
+
+use crate::{facts::Facts, reasons::supported_reasons};
+
+/// A rendering that failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{template} template: {source}")]
+pub struct RenderError {
+    template: &'static str,
+    source: TemplateError,
+}
+
+/// The two templates of the packages in use.
+#[derive(Debug, Clone)]
+pub struct Renderer {
+    screening: Template,
+    analysis: Option<Template>,
+}
+
+/// What the prompt template sees: the facts, and the reason codes they support.
+#[derive(Serialize)]
+struct CaseContext<'a> {
+    #[serde(flatten)]
+    facts: &'a Facts,
+    signals: Vec<&'static str>,
+}
+
+impl Renderer {
+    /// Takes tier 1's `input.j2` and tier 2's `prompt.j2`.
+    #[must_use]
+    pub fn new(screening: Template, analysis: Option<Template>) -> Self {
+        Self { screening, analysis }
+    }
+
+    /// Exactly the text that tier 1 sees.
+    ///
+    /// # Errors
+    /// When the template asks for what the facts have not.
+    pub fn screening_text(&self, facts: &Facts) -> Result<String, RenderError> {
+        self.screening
+            .render(facts)
+            .map(|text| single_line(&text))
+            .map_err(|source| RenderError { template: "screening", source })
+    }
+
+    /// Exactly the prompt that tier 2 sees; `None` without an analysis package.
+    ///
+    /// # Errors
+    /// When the template asks for what the facts have not.
+    pub fn analysis_prompt(&self, facts: &Facts) -> Result<Option<String>, RenderError> {
+        let Some(template) = &self.analysis else { return Ok(None) };
+        let signals = supported_reasons(facts).iter().map(|r| r.code.as_str()).collect();
+        template
+            .render(CaseContext { facts, signals })
+            .map(Some)
+            .map_err(|source| RenderError { template: "analysis", source })
+    }
+}
+
+/// Templates may be written on many lines; tier 1 reads one.
+fn single_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

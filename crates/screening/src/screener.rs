@@ -1,0 +1,418 @@
+//! Screens one transaction through both tiers.
+
+use std::{
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use domain::{
+    Analysis, DecidedBy, Decision, DecisionId, DecisionStatus, Degraded, Outcome, Score, Screening,
+    StageTimings, Transaction,
+};
+use jiff::Timestamp;
+use ledger::{Ledger, LedgerError, NewDecision};
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+use velocity::VelocityStore;
+
+use crate::{
+    explain::explain,
+    facts::Facts,
+    metrics::{ScreeningMetrics, Tier},
+    policy::{Policy, Route},
+    record::Record,
+    render::{RenderError, Renderer},
+    report::Report,
+    tiers::{AnalysisModel, Generated, Scored, ScreeningModel, TierError},
+};
+
+/// Why a transaction could not be decided. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ScreenError {
+    /// Tier 1's queue is full.
+    #[error("tier 1 is overloaded")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Tier 1 did not answer before the deadline.
+    #[error("the deadline passed before tier 1 answered")]
+    Deadline,
+    /// The service is shutting down.
+    #[error("shutting down")]
+    Stopped,
+    /// Tier 1 failed.
+    #[error("tier 1 failed: {0}")]
+    Screening(String),
+    /// A template failed.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// The decision could not be recorded.
+    #[error("the decision could not be recorded")]
+    Ledger(#[from] LedgerError),
+    /// The record could not be written as JSON.
+    #[error("the record could not be serialised: {0}")]
+    Serialise(#[from] serde_json::Error),
+}
+
+/// How to screen one transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct ScreenOptions {
+    /// When the caller needs the answer.
+    pub deadline: Instant,
+    /// Leave no trace: velocity is not moved, nothing is recorded.
+    pub dry_run: bool,
+}
+
+/// A decision and the JSON it is answered with.
+#[derive(Debug, Clone)]
+pub struct Screened {
+    /// The decision.
+    pub decision: Decision,
+    /// The facts it rests on.
+    pub facts: Facts,
+    /// The exact response body, as recorded.
+    pub response: String,
+    /// Writing the ledger took this long; zero for a dry run.
+    pub ledger: Duration,
+}
+
+/// What a screener is made of.
+pub struct ScreenerParts {
+    /// Sliding windows.
+    pub velocity: Arc<VelocityStore>,
+    /// Templates.
+    pub renderer: Renderer,
+    /// Tier 1.
+    pub screening: Arc<dyn ScreeningModel>,
+    /// Tier 2, unless it is switched off.
+    pub analysis: Option<Arc<dyn AnalysisModel>>,
+    /// Thresholds and fallbacks.
+    pub policy: Policy,
+    /// Where decisions are recorded; `None` records nothing (offline use).
+    pub ledger: Option<Ledger>,
+    /// Counters.
+    pub metrics: ScreeningMetrics,
+    /// Kept back from the deadline for recording and answering.
+    pub answer_reserve: Duration,
+}
+
+/// Screens transactions. The only orchestrator of the cascade.
+pub struct Screener {
+    parts: ScreenerParts,
+    policy: RwLock<Arc<Policy>>,
+}
+
+/// Tier 2's part while a decision is being made.
+#[derive(Default)]
+struct AnalysisOutcome {
+    prompt: Option<String>,
+    render: Option<Duration>,
+    generated: Option<Generated>,
+    analysis: Option<Analysis>,
+    degraded: Option<Degraded>,
+    error: Option<String>,
+}
+
+impl Screener {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: ScreenerParts) -> Self {
+        let policy = RwLock::new(Arc::new(parts.policy.clone()));
+        Self { parts, policy }
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        // A poisoned lock still holds a whole policy: it is only ever replaced as one.
+        self.policy.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Sliding windows, for labels and backfill.
+    #[must_use]
+    pub fn velocity(&self) -> &Arc<VelocityStore> {
+        &self.parts.velocity
+    }
+
+    /// Where decisions are recorded.
+    #[must_use]
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.parts.ledger.as_ref()
+    }
+
+    /// Decides one transaction.
+    ///
+    /// Velocity is observed at once, before the future is first polled: transactions count in
+    /// the order of the calls, however their futures are interleaved.
+    ///
+    /// # Errors
+    /// When tier 1 or the ledger could not do its part. Tier 2 never fails a decision.
+    pub fn screen(
+        &self,
+        transaction: Transaction,
+        options: ScreenOptions,
+    ) -> impl Future<Output = Result<Screened, ScreenError>> + Send {
+        let started = Instant::now();
+        let (facts, velocity_took) = self.observe(transaction, options.dry_run);
+        self.judge(facts, velocity_took, started, options)
+    }
+
+    async fn judge(
+        &self,
+        facts: Facts,
+        velocity_took: Duration,
+        started: Instant,
+        options: ScreenOptions,
+    ) -> Result<Screened, ScreenError> {
+        let policy = self.policy();
+        let text = self.parts.renderer.screening_text(&facts)?;
+        let render_took = started.elapsed().saturating_sub(velocity_took);
+        self.parts.metrics.stage(Tier::Screening, "velocity", velocity_took);
+        self.parts.metrics.stage(Tier::Screening, "render", render_took);
+
+        let scored = self.score(&text, options.deadline).await?;
+        let facts = facts.with_score(scored.score);
+        let analysed = match policy.route(scored.score) {
+            Route::Clear => AnalysisOutcome::default(),
+            Route::Escalate => self.analyse(&facts, options.deadline).await,
+        };
+
+        let timings = timings(velocity_took, render_took, &scored, &analysed, started.elapsed());
+        let decision = self.decide(&facts, scored.score, &analysed, &policy, timings);
+        self.parts.metrics.decided(&decision);
+        let record = Record {
+            facts,
+            screening_text: text,
+            analysis_prompt: analysed.prompt,
+            analysis_text: analysed.generated.map(|generated| generated.text),
+            analysis_package: self.parts.analysis.as_ref().map(|model| model.package().clone()),
+            analysis_error: analysed.error,
+            decision,
+        };
+        self.record(record, options.dry_run).await
+    }
+
+    /// How long tier 2 takes for a case, whatever tier 1 said: prompt, tokens, queue, report.
+    /// For measurements; nothing is decided, recorded or counted.
+    ///
+    /// # Errors
+    /// When there is no tier 2, or it did not answer.
+    pub async fn time_analysis(
+        &self,
+        facts: &Facts,
+        deadline: Instant,
+    ) -> Result<Duration, TierError> {
+        let started = Instant::now();
+        let model = self.parts.analysis.as_ref().ok_or(TierError::Stopped)?;
+        let rendered = self.parts.renderer.analysis_prompt(facts);
+        let prompt =
+            rendered.map_err(|error| TierError::Input(error.to_string()))?.unwrap_or_default();
+        model.analyse(&prompt, deadline).await?;
+        Ok(started.elapsed())
+    }
+
+    fn observe(&self, transaction: Transaction, dry_run: bool) -> (Facts, Duration) {
+        let started = Instant::now();
+        let velocity = if dry_run {
+            self.parts.velocity.peek(&transaction)
+        } else {
+            self.parts.velocity.observe(&transaction)
+        };
+        let took = started.elapsed();
+        (Facts::new(transaction, velocity), took)
+    }
+
+    async fn score(&self, text: &str, deadline: Instant) -> Result<Scored, ScreenError> {
+        let scored =
+            self.parts.screening.score(text, deadline).await.map_err(|error| match error {
+                TierError::Overloaded { retry_after } => ScreenError::Overloaded { retry_after },
+                TierError::Deadline => ScreenError::Deadline,
+                TierError::Stopped => ScreenError::Stopped,
+                TierError::Input(detail) | TierError::Failed(detail) => {
+                    ScreenError::Screening(detail)
+                }
+            })?;
+        self.parts.metrics.model(Tier::Screening, &scored.timings);
+        Ok(scored)
+    }
+
+    /// Asks tier 2. Whatever goes wrong becomes `degraded`.
+    async fn analyse(&self, facts: &Facts, deadline: Instant) -> AnalysisOutcome {
+        self.parts.metrics.escalated();
+        let Some(model) = &self.parts.analysis else {
+            return AnalysisOutcome {
+                degraded: Some(Degraded::AnalysisDisabled),
+                ..Default::default()
+            };
+        };
+        let started = Instant::now();
+        let prompt = match self.parts.renderer.analysis_prompt(facts) {
+            Ok(Some(prompt)) => prompt,
+            Ok(None) => return failed(None, "the analysis package has no prompt template".into()),
+            Err(error) => return failed(None, error.to_string()),
+        };
+        let render = started.elapsed();
+        self.parts.metrics.stage(Tier::Analysis, "render", render);
+        let deadline = deadline.checked_sub(self.parts.answer_reserve).unwrap_or(deadline);
+        // The model knows the deadline; a model that does not keep it must not matter.
+        let answered = timeout_at(deadline, model.analyse(&prompt, deadline)).await;
+        let outcome = match answered.unwrap_or(Err(TierError::Deadline)) {
+            Ok(generated) => self.read_report(facts, prompt, generated, model.as_ref()),
+            Err(error) => refused(prompt, &error),
+        };
+        AnalysisOutcome { render: Some(render), ..outcome }
+    }
+
+    /// Parses and grounds what tier 2 wrote.
+    fn read_report(
+        &self,
+        facts: &Facts,
+        prompt: String,
+        generated: Generated,
+        model: &dyn AnalysisModel,
+    ) -> AnalysisOutcome {
+        let metrics = &self.parts.metrics;
+        metrics.model(Tier::Analysis, &generated.timings);
+        let report = match Report::parse(&generated.text) {
+            Ok(report) => report,
+            Err(error) => {
+                metrics.ungrounded("report", 1);
+                let outcome = failed(Some(prompt), error.to_string());
+                return AnalysisOutcome { generated: Some(generated), ..outcome };
+            }
+        };
+        let grounded = report.ground(facts, &prompt);
+        metrics.ungrounded("reason", grounded.reasons_dropped);
+        metrics.ungrounded("narrative", usize::from(grounded.narrative.is_none()));
+        let analysis = Analysis {
+            verdict: report.verdict,
+            score: generated.score,
+            typology: report.typology,
+            reasons: grounded.reasons,
+            action: report.action,
+            narrative: grounded.narrative,
+            package: model.package().clone(),
+        };
+        AnalysisOutcome {
+            prompt: Some(prompt),
+            generated: Some(generated),
+            analysis: Some(analysis),
+            ..Default::default()
+        }
+    }
+
+    fn decide(
+        &self,
+        facts: &Facts,
+        screening: Score,
+        analysed: &AnalysisOutcome,
+        policy: &Policy,
+        timings_ms: StageTimings,
+    ) -> Decision {
+        let (outcome, decided_by, score) = match (&analysed.analysis, analysed.degraded) {
+            (Some(analysis), _) => {
+                let outcome = policy.with_analysis(screening, analysis.score);
+                (outcome, DecidedBy::Analysis, analysis.score)
+            }
+            (None, Some(why)) => {
+                (policy.with_fallback(screening, why), DecidedBy::Fallback, screening)
+            }
+            (None, None) => (Outcome::Approve, DecidedBy::Screening, screening),
+        };
+        Decision {
+            decision_id: DecisionId(Uuid::now_v7()),
+            transaction_id: facts.transaction.id.clone(),
+            decided_at: Timestamp::now(),
+            outcome,
+            status: DecisionStatus::Final,
+            decided_by,
+            score,
+            risk_level: policy.risk_level(score),
+            reasons: explain(facts, screening, outcome, policy),
+            screening: Screening {
+                score: screening,
+                package: self.parts.screening.package().clone(),
+            },
+            analysis: analysed.analysis.clone(),
+            degraded: analysed.degraded,
+            policy: policy.reference().clone(),
+            timings_ms,
+        }
+    }
+
+    async fn record(&self, record: Record, dry_run: bool) -> Result<Screened, ScreenError> {
+        let response = serde_json::to_string(&record.decision)?;
+        let Some(ledger) = self.parts.ledger.as_ref().filter(|_| !dry_run) else {
+            if dry_run {
+                self.parts.metrics.dry_runs.inc();
+            }
+            let Record { decision, facts, .. } = record;
+            return Ok(Screened { decision, facts, response, ledger: Duration::ZERO });
+        };
+        let started = Instant::now();
+        let entry = NewDecision {
+            account_id: record.facts.transaction.account.id.clone(),
+            event_time: record.facts.transaction.timestamp,
+            record: serde_json::to_string(&record)?,
+            response: response.clone(),
+            decision: record.decision.clone(),
+        };
+        ledger.append(entry).await?;
+        let Record { decision, facts, .. } = record;
+        Ok(Screened { decision, facts, response, ledger: started.elapsed() })
+    }
+}
+
+fn failed(prompt: Option<String>, error: String) -> AnalysisOutcome {
+    tracing::warn!(error, "tier 2 failed");
+    AnalysisOutcome {
+        prompt,
+        degraded: Some(Degraded::AnalysisFailed),
+        error: Some(error),
+        ..Default::default()
+    }
+}
+
+fn refused(prompt: String, error: &TierError) -> AnalysisOutcome {
+    let degraded = match error {
+        TierError::Overloaded { .. } | TierError::Stopped => Degraded::AnalysisFull,
+        TierError::Deadline => Degraded::AnalysisLate,
+        TierError::Input(_) | TierError::Failed(_) => {
+            return failed(Some(prompt), error.to_string());
+        }
+    };
+    AnalysisOutcome {
+        prompt: Some(prompt),
+        degraded: Some(degraded),
+        error: Some(error.to_string()),
+        ..Default::default()
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    // Microseconds are as fine as anybody reads; more digits only lengthen the answer.
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn timings(
+    velocity: Duration,
+    render: Duration,
+    scored: &Scored,
+    analysed: &AnalysisOutcome,
+    total: Duration,
+) -> StageTimings {
+    let analysis = analysed.generated.as_ref().map(|generated| generated.timings);
+    let prepare =
+        analysed.render.map(|render| render + analysis.map_or(Duration::ZERO, |t| t.encode));
+    StageTimings {
+        velocity: milliseconds(velocity),
+        screening_prepare: milliseconds(render + scored.timings.encode),
+        screening_queue: milliseconds(scored.timings.queue),
+        screening_run: milliseconds(scored.timings.run),
+        analysis_prepare: prepare.map(milliseconds),
+        analysis_queue: analysis.map(|t| milliseconds(t.queue)),
+        analysis_run: analysis.map(|t| milliseconds(t.run)),
+        total: milliseconds(total),
+    }
+}

@@ -1,0 +1,124 @@
+//! The cascade with stub models: every path of a decision, and what tier 2 may not do.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Analyst, Harness, transaction};
+use domain::{DecidedBy, Degraded, Outcome, ReasonCode};
+use screening::{Record, ScreenError, TierError};
+
+#[tokio::test]
+async fn a_low_score_is_cleared_by_tier_1_alone() {
+    let harness = Harness::start(0.001, Analyst::Panics).await;
+    let screened = harness.screen(transaction("tx-1", "12.50")).await.unwrap();
+    let decision = &screened.decision;
+    assert_eq!((decision.outcome, decision.decided_by), (Outcome::Approve, DecidedBy::Screening));
+    assert!(decision.analysis.is_none() && decision.degraded.is_none());
+    assert_eq!(decision.reasons[0].code, ReasonCode::ScreeningScore);
+}
+
+#[tokio::test]
+async fn a_high_score_is_escalated_and_carries_the_report() {
+    let harness = Harness::start(0.5, Analyst::says("fraud", 0.97)).await;
+    let decision = harness.screen(transaction("tx-1", "900")).await.unwrap().decision;
+    assert_eq!((decision.outcome, decision.decided_by), (Outcome::Decline, DecidedBy::Analysis));
+    let analysis = decision.analysis.unwrap();
+    assert_eq!(analysis.verdict.as_str(), "fraud");
+    assert!((decision.score.value() - 0.97).abs() < 1e-12);
+}
+
+#[tokio::test]
+async fn claims_that_the_facts_do_not_bear_out_are_dropped_and_counted() {
+    let harness = Harness::start(0.5, Analyst::says("fraud", 0.9)).await;
+    let analysis =
+        harness.screen(transaction("tx-1", "900")).await.unwrap().decision.analysis.unwrap();
+    // The stub claims NEW_DEVICE and a number; there is no device, and nobody gave that number.
+    assert!(analysis.reasons.is_empty(), "{:?}", analysis.reasons);
+    assert_eq!(analysis.narrative, None);
+    let metrics = harness.metrics();
+    assert!(metrics.contains("weir_analysis_ungrounded_total{kind=\"reason\"} 1"), "{metrics}");
+    assert!(metrics.contains("weir_analysis_ungrounded_total{kind=\"narrative\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn tier_2_cannot_approve_above_its_band() {
+    let harness = Harness::start(0.9, Analyst::says("legitimate", 0.0)).await;
+    let decision = harness.screen(transaction("tx-1", "900")).await.unwrap().decision;
+    assert_eq!(decision.outcome, Outcome::Review);
+    let harness = Harness::start(0.2, Analyst::says("legitimate", 0.0)).await;
+    let decision = harness.screen(transaction("tx-1", "900")).await.unwrap().decision;
+    assert_eq!(decision.outcome, Outcome::Approve);
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_in_tier_2_becomes_a_degraded_decision() {
+    let full = TierError::Overloaded { retry_after: Duration::from_secs(1) };
+    let cases = [
+        (Analyst::fails(TierError::Deadline), Degraded::AnalysisLate),
+        (Analyst::fails(full), Degraded::AnalysisFull),
+        (Analyst::fails(TierError::Failed("no".into())), Degraded::AnalysisFailed),
+        (Analyst::writes("It looks fine to me."), Degraded::AnalysisFailed),
+        (Analyst::writes("{\"verdict\":\"fraud\"}"), Degraded::AnalysisFailed),
+        (Analyst::None, Degraded::AnalysisDisabled),
+    ];
+    for (analyst, expected) in cases {
+        let harness = Harness::start(0.5, analyst).await;
+        let decision = harness.screen(transaction("tx-1", "900")).await.unwrap().decision;
+        assert_eq!(decision.degraded, Some(expected));
+        assert_eq!((decision.outcome, decision.decided_by), (Outcome::Review, DecidedBy::Fallback));
+    }
+}
+
+#[tokio::test]
+async fn the_fallback_never_softens_what_tier_1_is_sure_of() {
+    let harness = Harness::start(0.99, Analyst::fails(TierError::Deadline)).await;
+    let decision = harness.screen(transaction("tx-1", "900")).await.unwrap().decision;
+    assert_eq!(decision.outcome, Outcome::Decline);
+}
+
+#[tokio::test]
+async fn a_decision_is_in_the_ledger_word_for_word_when_it_is_answered() {
+    let harness = Harness::start(0.5, Analyst::says("fraud", 0.9)).await;
+    let screened = harness.screen(transaction("tx-1", "900")).await.unwrap();
+    let stored = harness.ledger.decision(screened.decision.decision_id).await.unwrap().unwrap();
+    assert_eq!(stored.response, screened.response);
+    let record: Record = serde_json::from_str(&stored.record).unwrap();
+    assert_eq!(record.decision, screened.decision);
+    assert_eq!(record.facts, screened.facts);
+    assert!(record.screening_text.contains("amt"), "{}", record.screening_text);
+    assert!(record.analysis_prompt.unwrap().contains("900"));
+    assert!(record.analysis_text.unwrap().starts_with("{\"verdict\":\"fraud\""));
+}
+
+#[tokio::test]
+async fn a_dry_run_leaves_no_trace() {
+    let harness = Harness::start(0.5, Analyst::says("fraud", 0.9)).await;
+    let first = harness.dry_run(transaction("tx-1", "900")).await.unwrap();
+    assert!(harness.ledger.decision(first.decision.decision_id).await.unwrap().is_none());
+    let second = harness.dry_run(transaction("tx-2", "900")).await.unwrap();
+    assert_eq!(second.facts.velocity.account.h1.count, 0);
+}
+
+#[tokio::test]
+async fn velocity_counts_in_the_order_of_the_calls() {
+    let harness = Harness::start(0.001, Analyst::None).await;
+    let first = harness.screen(transaction("tx-1", "10"));
+    let second = harness.screen(transaction("tx-2", "10"));
+    let second = second.await.unwrap();
+    let first = first.await.unwrap();
+    assert_eq!(first.facts.velocity.account.h1.count, 0);
+    assert_eq!(second.facts.velocity.account.h1.count, 1);
+}
+
+#[tokio::test]
+async fn tier_1_errors_are_the_callers_and_nothing_is_written() {
+    let full = TierError::Overloaded { retry_after: Duration::from_secs(2) };
+    let harness = Harness::failing(full).await;
+    let error = harness.screen(transaction("tx-1", "10")).await.unwrap_err();
+    assert!(matches!(error, ScreenError::Overloaded { retry_after } if retry_after.as_secs() == 2));
+    let id = "tx-1".parse().unwrap();
+    assert!(harness.ledger.decision_by_transaction(&id).await.unwrap().is_none());
+}

@@ -1,0 +1,163 @@
+//! A screener on stub models, a real velocity store and a real ledger.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::{PackageRef, ParseContext, Score, Transaction, Verdict};
+use ledger::Ledger;
+use package::Template;
+use prometheus::{Registry, TextEncoder};
+use screening::{
+    AnalysisModel, Generated, ModelTimings, Policy, Renderer, Scored, ScreenError, ScreenOptions,
+    Screened, Screener, ScreenerParts, ScreeningMetrics, ScreeningModel, TierError,
+};
+use tokio::time::Instant;
+use velocity::VelocityStore;
+
+const INPUT: &str = "amt {{ derived.amount }} n {{ velocity.account.h1.count }}";
+const PROMPT: &str = "amount {{ derived.amount }} score {{ screening_score }}";
+
+/// What the stub for tier 2 does.
+pub(crate) enum Analyst {
+    /// There is no tier 2.
+    None,
+    /// Must not be asked.
+    Panics,
+    /// Answers this.
+    Answers(Result<Generated, TierError>),
+}
+
+impl Analyst {
+    pub(crate) fn says(verdict: &str, score: f64) -> Self {
+        let text = format!(
+            "{{\"verdict\":\"{verdict}\",\"typology\":\"unknown\",\"reasons\":[\"NEW_DEVICE\"],\
+             \"action\":\"decline\",\"narrative\":\"Spent 123.45 today.\"}}"
+        );
+        Self::generated(&text, verdict.parse().unwrap(), score)
+    }
+
+    pub(crate) fn writes(text: &str) -> Self {
+        Self::generated(text, Verdict::Fraud, 0.9)
+    }
+
+    pub(crate) fn fails(error: TierError) -> Self {
+        Self::Answers(Err(error))
+    }
+
+    fn generated(text: &str, verdict: Verdict, score: f64) -> Self {
+        Self::Answers(Ok(Generated {
+            text: text.to_owned(),
+            verdict,
+            score: Score::new(score).unwrap(),
+            timings: ModelTimings::default(),
+        }))
+    }
+}
+
+struct StubScreening(PackageRef, Result<f64, TierError>);
+
+#[async_trait]
+impl ScreeningModel for StubScreening {
+    fn package(&self) -> &PackageRef {
+        &self.0
+    }
+
+    async fn score(&self, _text: &str, _deadline: Instant) -> Result<Scored, TierError> {
+        let score = Score::new(self.1.clone()?).map_err(TierError::Failed)?;
+        Ok(Scored { score, timings: ModelTimings::default() })
+    }
+}
+
+struct StubAnalysis(PackageRef, Option<Result<Generated, TierError>>);
+
+#[async_trait]
+impl AnalysisModel for StubAnalysis {
+    fn package(&self) -> &PackageRef {
+        &self.0
+    }
+
+    async fn analyse(&self, _prompt: &str, _deadline: Instant) -> Result<Generated, TierError> {
+        self.1.clone().expect("tier 2 must not be asked")
+    }
+}
+
+pub(crate) struct Harness {
+    pub(crate) screener: Screener,
+    pub(crate) ledger: Ledger,
+    registry: Registry,
+    _dir: tempfile::TempDir,
+}
+
+impl Harness {
+    pub(crate) async fn start(score: f64, analyst: Analyst) -> Self {
+        Self::build(Ok(score), analyst).await
+    }
+
+    pub(crate) async fn failing(error: TierError) -> Self {
+        Self::build(Err(error), Analyst::None).await
+    }
+
+    async fn build(score: Result<f64, TierError>, analyst: Analyst) -> Self {
+        let registry = Registry::new();
+        let dir = tempfile::tempdir().unwrap();
+        let config = ledger::Config { path: dir.path().join("l.sqlite"), ..Default::default() };
+        let ledger = Ledger::open(config, &registry).await.unwrap();
+        let package = |name: &str| PackageRef {
+            name: name.into(),
+            version: "1".into(),
+            sha256: "0".repeat(64),
+        };
+        let answer = match analyst {
+            Analyst::None => None,
+            Analyst::Panics => Some(None),
+            Analyst::Answers(answer) => Some(Some(answer)),
+        };
+        let analysis = answer
+            .map(|answer| Arc::new(StubAnalysis(package("t2"), answer)) as Arc<dyn AnalysisModel>);
+        let screener = Screener::new(ScreenerParts {
+            velocity: Arc::new(VelocityStore::new(velocity::Config::default(), &registry).unwrap()),
+            renderer: Renderer::new(
+                Template::compile(INPUT).unwrap(),
+                Some(Template::compile(PROMPT).unwrap()),
+            ),
+            screening: Arc::new(StubScreening(package("t1"), score)),
+            analysis,
+            policy: Policy::parse(Policy::DEFAULT).unwrap(),
+            ledger: Some(ledger.clone()),
+            metrics: ScreeningMetrics::register(&registry).unwrap(),
+            answer_reserve: Duration::from_millis(10),
+        });
+        Self { screener, ledger, registry, _dir: dir }
+    }
+
+    pub(crate) fn screen(
+        &self,
+        transaction: Transaction,
+    ) -> impl Future<Output = Result<Screened, ScreenError>> {
+        self.screener.screen(transaction, options(false))
+    }
+
+    pub(crate) fn dry_run(
+        &self,
+        transaction: Transaction,
+    ) -> impl Future<Output = Result<Screened, ScreenError>> {
+        self.screener.screen(transaction, options(true))
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap()
+    }
+}
+
+fn options(dry_run: bool) -> ScreenOptions {
+    ScreenOptions { deadline: Instant::now() + Duration::from_secs(5), dry_run }
+}
+
+pub(crate) fn transaction(id: &str, amount: &str) -> Transaction {
+    let value = serde_json::json!({
+        "id": id, "timestamp": "2026-03-01T12:00:00Z", "amount": amount, "currency": "EUR",
+        "account": {"id": "acc-1"},
+    });
+    let context = ParseContext { now: "2026-03-01T12:00:00Z".parse().unwrap() };
+    Transaction::parse(&value, &context).unwrap()
+}

@@ -1,0 +1,1 @@
+"""Writes model packages: manifest, golden vectors, model card."""

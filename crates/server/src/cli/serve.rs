@@ -1,0 +1,99 @@
+//! `weir serve`: the service.
+
+use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use clap::Args as ClapArgs;
+use ledger::Ledger;
+use prometheus::Registry;
+use screening::{Policy, Screener, ScreenerParts, ScreeningMetrics};
+use velocity::VelocityStore;
+
+use crate::{App, AppParts, Settings, models::Models, settings::Sources, shutdown};
+
+/// Serves the HTTP API until SIGTERM or SIGINT, then drains.
+///
+/// Examples:
+///   weir serve
+///   weir serve --listen 0.0.0.0:8080 --data-dir /var/lib/weir
+///   WEIR_ANALYSIS__ENABLED=false weir serve
+///   weir serve --config weir.toml --check
+#[derive(Debug, ClapArgs)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Address and port to listen on; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Where the ledger lives.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Print the effective settings as TOML, without secrets, and end.
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(args: &Args, mut sources: Sources) -> anyhow::Result<ExitCode> {
+    let flags = [("listen", &args.listen), ("data_dir", &args.data_dir)];
+    sources.flags =
+        flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
+    let settings = Settings::load(&sources)?;
+    let policy_document = settings.policy_document()?;
+    let policy = Policy::parse(&policy_document).context("policy")?;
+    if args.check {
+        std::io::stdout().write_all(settings.to_toml()?.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    crate::telemetry::init(&settings.log);
+    super::runtime()?.block_on(serve(&settings, policy, policy_document))
+}
+
+async fn serve(
+    settings: &Settings,
+    policy: Policy,
+    policy_document: String,
+) -> anyhow::Result<ExitCode> {
+    // Before the models load, so that a stop during the start is a clean one.
+    let stop = shutdown::signal().context("signal handlers")?;
+    let policy_version = policy.reference().version.clone();
+    let registry = Registry::new();
+    let models = Models::load(settings, &registry)?;
+    let ledger = Ledger::open(settings.ledger_config(), &registry).await?;
+    let screener = Arc::new(Screener::new(ScreenerParts {
+        velocity: Arc::new(VelocityStore::new(settings.velocity_config(), &registry)?),
+        renderer: models.renderer.clone(),
+        screening: Arc::clone(&models.screening),
+        analysis: models.analysis.clone(),
+        policy,
+        ledger: Some(ledger.clone()),
+        metrics: ScreeningMetrics::register(&registry)?,
+        answer_reserve: Duration::from_millis(settings.analysis.answer_reserve_ms),
+    }));
+    let parts = AppParts {
+        screening_package: models.screening.package().clone(),
+        analysis_package: models.analysis.as_ref().map(|model| model.package().clone()),
+        registry,
+        screener,
+        ledger,
+        policy_document,
+    };
+    let app = App::build(settings, parts).await?;
+    banner(&app, &models, settings, &policy_version);
+    app.run_until_stopped(stop).await?;
+    // Joins the model threads, which blocks.
+    tokio::task::spawn_blocking(move || models.shutdown()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn banner(app: &App, models: &Models, settings: &Settings, policy_version: &str) {
+    let name = |package: &domain::PackageRef| format!("{} {}", package.name, package.version);
+    let analysis =
+        models.analysis.as_ref().map_or_else(|| "off".into(), |model| name(model.package()));
+    tracing::info!(
+        address = %format!("http://{}", app.local_addr()),
+        screening = name(models.screening.package()),
+        analysis,
+        policy = policy_version,
+        ledger = %settings.ledger_config().path.display(),
+        "weir {} listens", env!("CARGO_PKG_VERSION"),
+    );
+}

@@ -1,0 +1,130 @@
+//! Introduces the ONNX models to the cascade: loads both packages, starts their threads, and
+//! implements the cascade's seams on top of the batching handles.
+
+mod analysis;
+mod offline;
+mod screening_tier;
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context;
+use batching::{BatchError, BatchPool, BatchingMetrics, SequenceWorker};
+use domain::PackageRef;
+use onnx::{Runtime, RuntimeConfig};
+use package::{Package, Template};
+use prometheus::Registry;
+use screening::{AnalysisModel, Renderer, ScreeningModel, TierError};
+
+use crate::settings::{Settings, locate};
+
+pub(crate) use analysis::{grammar, margin};
+pub(crate) use offline::{OfflineClassifier, offline_screener};
+
+/// Both tiers, running.
+pub struct Models {
+    /// Tier 1.
+    pub screening: Arc<dyn ScreeningModel>,
+    /// Tier 2, unless it is switched off.
+    pub analysis: Option<Arc<dyn AnalysisModel>>,
+    /// The templates of both packages.
+    pub renderer: Renderer,
+    threads: Threads,
+}
+
+/// The threads behind both tiers.
+struct Threads {
+    screening: BatchPool,
+    analysis: Option<SequenceWorker>,
+}
+
+/// What a bare export, which has no template of its own, is fed with: the shipped one.
+const DEFAULT_INPUT: &str = include_str!("../../../../models/screening/input.j2");
+const DEFAULT_PROMPT: &str = include_str!("../../../../models/analysis/prompt.j2");
+
+impl Models {
+    /// Loads the packages that the settings name, checks their golden vectors, warms them up
+    /// and starts their threads.
+    ///
+    /// # Errors
+    /// When ONNX Runtime or a package cannot be used; the error names the file.
+    pub fn load(settings: &Settings, registry: &Registry) -> anyhow::Result<Self> {
+        let library = settings.runtime.library.as_deref().map(locate);
+        let runtime = Runtime::load(&RuntimeConfig { library })?;
+        let batching = BatchingMetrics::register(registry)?;
+        let decoder_metrics = onnx::DecoderMetrics::register(registry)?;
+
+        let package = open(&settings.screening.package)?;
+        let input = template(&package, "input.j2", DEFAULT_INPUT)?;
+        let tier = batching.tier("screening");
+        let (screening, pool) =
+            screening_tier::start(&runtime, &package, &settings.screening, tier)
+                .with_context(|| format!("tier 1 package {}", package.dir().display()))?;
+
+        let (mut analysis, mut worker, mut prompt) = (None, None, None);
+        let tier = batching.tier("analysis");
+        if settings.analysis.enabled {
+            let package = open(&settings.analysis.package)?;
+            prompt = Some(template(&package, "prompt.j2", DEFAULT_PROMPT)?);
+            let (model, thread) =
+                analysis::start(&runtime, &package, &settings.analysis, tier, decoder_metrics)
+                    .with_context(|| format!("tier 2 package {}", package.dir().display()))?;
+            analysis = Some(Arc::new(model) as Arc<dyn AnalysisModel>);
+            worker = Some(thread);
+        }
+        Ok(Self {
+            screening: Arc::new(screening),
+            analysis,
+            renderer: Renderer::new(input, prompt),
+            threads: Threads { screening: pool, analysis: worker },
+        })
+    }
+
+    /// Finishes what was admitted and joins the threads. Blocks.
+    pub fn shutdown(self) {
+        if let Some(worker) = self.threads.analysis {
+            worker.shutdown();
+        }
+        self.threads.screening.shutdown();
+    }
+}
+
+fn open(dir: &Path) -> anyhow::Result<Package> {
+    Ok(Package::open(&locate(dir))?)
+}
+
+/// The package's template; for a bare export the named file beside it, or the shipped one.
+fn template(package: &Package, file: &str, default: &str) -> anyhow::Result<Template> {
+    if let Some(template) = package.template()? {
+        return Ok(template);
+    }
+    let beside = package.dir().join(file);
+    if beside.is_file() {
+        return Ok(Template::read(&beside)?);
+    }
+    Ok(Template::compile(default)?)
+}
+
+fn reference(package: &Package) -> PackageRef {
+    PackageRef {
+        name: package.name().to_owned(),
+        version: package.version().to_owned(),
+        sha256: package.sha256().to_owned(),
+    }
+}
+
+fn tier_error(error: BatchError) -> TierError {
+    match error {
+        BatchError::Overloaded { retry_after } => TierError::Overloaded { retry_after },
+        BatchError::DeadlineExceeded => TierError::Deadline,
+        BatchError::Model(error) => TierError::Failed(error.to_string()),
+        BatchError::Stopped => TierError::Stopped,
+    }
+}
+
+/// A setting of zero means as many as there are cores, by the cgroup's quota.
+fn or_cores(setting: usize) -> usize {
+    match setting {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        set => set,
+    }
+}

@@ -1,0 +1,203 @@
+//! What an operator can choose: a TOML file, over it the environment, over it flags.
+//!
+//! Two stages: everything is merged into one table, then read and checked as a whole. A key or
+//! a `WEIR_…` variable that nobody reads is an error, because a misspelt limit is no limit.
+
+mod check;
+mod environment;
+mod locate;
+mod sections;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use check::DEADLINE_MS;
+pub use environment::{CONFIG_VARIABLE, LOG_VARIABLE, keys};
+pub use locate::locate;
+pub use sections::{
+    Analysis, Http, LedgerFile, Log, LogFormat, PolicyFile, Runtime, Screening, Shutdown, Velocity,
+};
+
+/// Everything an operator can choose. Documented in `docs/configuration.md`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Address and port to listen on; port 0 lets the system choose.
+    pub listen: String,
+    /// Where the ledger lives.
+    pub data_dir: PathBuf,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Bounds of the HTTP side.
+    pub http: Http,
+    /// The ONNX Runtime library.
+    pub runtime: Runtime,
+    /// Tier 1.
+    pub screening: Screening,
+    /// Tier 2.
+    pub analysis: Analysis,
+    /// Sliding windows.
+    pub velocity: Velocity,
+    /// The record of decisions.
+    pub ledger: LedgerFile,
+    /// Thresholds and fallbacks.
+    pub policy: PolicyFile,
+    /// The end.
+    pub shutdown: Shutdown,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            data_dir: "./data".into(),
+            log: Log::default(),
+            http: Http::default(),
+            runtime: Runtime::default(),
+            screening: Screening::default(),
+            analysis: Analysis::default(),
+            velocity: Velocity::default(),
+            ledger: LedgerFile::default(),
+            policy: PolicyFile::default(),
+            shutdown: Shutdown::default(),
+        }
+    }
+}
+
+/// Why the settings cannot be used. Each names the key and where it came from.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The file is not the TOML expected.
+    #[error("{path}: {detail}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        detail: String,
+    },
+    /// An environment variable nobody reads, or with a value of the wrong kind.
+    #[error("environment variable {name} {detail}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Merged, they still do not read as settings.
+    #[error("{0}")]
+    Merged(String),
+    /// Values out of range, all of them.
+    #[error("{}", .0.join("\n"))]
+    Invalid(Vec<String>),
+}
+
+/// Where settings come from, weakest first.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// A TOML file.
+    pub file: Option<PathBuf>,
+    /// Environment variables; those that do not begin with `WEIR_` are passed over.
+    pub environment: Vec<(String, String)>,
+    /// Flags: dotted keys with their values.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+impl Sources {
+    /// The process's environment and, unless a file is given, the file that `WEIR_CONFIG` names.
+    #[must_use]
+    pub fn from_process(file: Option<PathBuf>) -> Self {
+        // A variable that is no Unicode cannot be one of ours.
+        let environment: Vec<_> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let named = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
+        let file = file.or_else(|| named.map(|(_, path)| PathBuf::from(path)));
+        Self { file, environment, flags: Vec::new() }
+    }
+}
+
+impl Settings {
+    /// Merges the sources and checks the result.
+    ///
+    /// # Errors
+    /// When a source cannot be read, names something unknown, or a value is out of range.
+    pub fn load(sources: &Sources) -> Result<Self, SettingsError> {
+        let mut table = match &sources.file {
+            Some(path) => read_file(path)?,
+            None => toml::Table::new(),
+        };
+        environment::overlay(&mut table, &sources.environment)?;
+        for (key, value) in &sources.flags {
+            environment::set(&mut table, key, value)
+                .map_err(|detail| SettingsError::Invalid(vec![format!("{key} {detail}")]))?;
+        }
+        let settings: Self =
+            table.try_into().map_err(|error| SettingsError::Merged(error.to_string()))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// The effective settings as TOML, without secrets.
+    ///
+    /// # Errors
+    /// Never for settings that were loaded.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string_pretty(self)
+    }
+
+    /// The ledger's settings.
+    #[must_use]
+    pub fn ledger_config(&self) -> ledger::Config {
+        ledger::Config {
+            path: self.data_dir.join(&self.ledger.file),
+            queue_depth: self.ledger.queue_depth,
+            ..ledger::Config::default()
+        }
+    }
+
+    /// The velocity store's settings.
+    #[must_use]
+    pub fn velocity_config(&self) -> velocity::Config {
+        velocity::Config {
+            max_entities: self.velocity.max_entities,
+            max_events_per_entity: self.velocity.max_events_per_entity,
+            ..velocity::Config::default()
+        }
+    }
+
+    /// The policy document: the file's text, or the built-in policy.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn policy_document(&self) -> Result<String, SettingsError> {
+        let Some(file) = &self.policy.file else {
+            return Ok(screening::Policy::DEFAULT.to_owned());
+        };
+        let path = locate(file);
+        std::fs::read_to_string(&path).map_err(|source| SettingsError::Read { path, source })
+    }
+}
+
+/// Read twice: as settings, because those errors name the line; as a table, to be merged.
+fn read_file(path: &Path) -> Result<toml::Table, SettingsError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+    let malformed = |error: toml::de::Error| SettingsError::File {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    };
+    toml::from_str::<Settings>(&text).map_err(malformed)?;
+    text.parse().map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests;

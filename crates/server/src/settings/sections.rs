@@ -1,0 +1,198 @@
+//! The sections of the settings, with their defaults.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A level, or directives such as `info,server=debug`.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// Bounds of the HTTP side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Most connections open at once; more wait to be accepted.
+    pub max_connections: usize,
+    /// Most `/v1` requests answered at once; more get 429.
+    pub max_in_flight: usize,
+    /// Largest JSON body; larger ones get 413.
+    pub body_limit_bytes: usize,
+    /// Longest line of an NDJSON body.
+    pub line_limit_bytes: usize,
+    /// How long a request may take when it does not say.
+    pub default_deadline_ms: u64,
+    /// Most lines of one batch screened at once.
+    pub batch_concurrency: usize,
+    /// How long a client may take to send a request's head.
+    pub header_timeout_ms: u64,
+    /// How long a client may pause while it sends a body.
+    pub body_timeout_ms: u64,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            max_connections: 4096,
+            max_in_flight: 1024,
+            body_limit_bytes: 256 * 1024,
+            line_limit_bytes: 64 * 1024,
+            default_deadline_ms: 10_000,
+            batch_concurrency: 16,
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+        }
+    }
+}
+
+/// The ONNX Runtime library.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Runtime {
+    /// The library or its folder, when it is not in its usual place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library: Option<PathBuf>,
+}
+
+/// Tier 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Screening {
+    /// The model package.
+    pub package: PathBuf,
+    /// Threads that compute; 0 means as many as there are cores.
+    pub workers: usize,
+    /// Threads inside one computation.
+    pub intra_threads: usize,
+    /// Most transactions in one batch.
+    pub max_batch_size: usize,
+    /// Most transactions that wait; more get 429.
+    pub max_queue_depth: usize,
+}
+
+impl Default for Screening {
+    fn default() -> Self {
+        Self {
+            package: "models/screening".into(),
+            workers: 0,
+            intra_threads: 1,
+            max_batch_size: 8,
+            max_queue_depth: 512,
+        }
+    }
+}
+
+/// Tier 2.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Analysis {
+    /// Whether escalated transactions are analysed at all.
+    pub enabled: bool,
+    /// The model package.
+    pub package: PathBuf,
+    /// Threads inside one computation; 0 means as many as there are cores.
+    pub intra_threads: usize,
+    /// Most analyses that are written side by side.
+    pub max_batch_size: usize,
+    /// Most analyses that wait; more get the policy's fallback.
+    pub max_queue_depth: usize,
+    /// Kept back from the deadline for recording and answering.
+    pub answer_reserve_ms: u64,
+}
+
+impl Default for Analysis {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            package: "models/analysis".into(),
+            intra_threads: 0,
+            max_batch_size: 8,
+            max_queue_depth: 64,
+            answer_reserve_ms: 100,
+        }
+    }
+}
+
+/// Sliding windows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Velocity {
+    /// Most accounts, cards, devices, counterparties and terminals together.
+    pub max_entities: usize,
+    /// Most transactions kept for one of them.
+    pub max_events_per_entity: usize,
+}
+
+impl Default for Velocity {
+    fn default() -> Self {
+        let defaults = velocity::Config::default();
+        Self {
+            max_entities: defaults.max_entities,
+            max_events_per_entity: defaults.max_events_per_entity,
+        }
+    }
+}
+
+/// The record of decisions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LedgerFile {
+    /// The file, inside `data_dir` unless absolute.
+    pub file: PathBuf,
+    /// Most writes that wait; more get 503.
+    pub queue_depth: usize,
+}
+
+impl Default for LedgerFile {
+    fn default() -> Self {
+        Self { file: "weir.sqlite".into(), queue_depth: ledger::Config::default().queue_depth }
+    }
+}
+
+/// Thresholds and fallbacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyFile {
+    /// A policy document; the built-in policy without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+}
+
+/// The end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long to go on answering after `/readyz` says no, so that a balancer notices.
+    pub delay_ms: u64,
+    /// How long requests in flight may take to finish after that.
+    pub grace_ms: u64,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { delay_ms: 0, grace_ms: 10_000 }
+    }
+}

@@ -1,0 +1,14 @@
+//! The API from outside: real sockets, real ledger, models replaced by stubs.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod batch;
+mod cards;
+mod contract;
+mod decisions;
+mod drain;
+mod helpers;
+mod labels;
+mod overload;
+mod screen;

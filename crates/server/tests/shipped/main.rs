@@ -1,0 +1,125 @@
+//! The shipped packages, through the real runtime, schedulers and server.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use domain::{DecidedBy, Outcome};
+use futures::future::join_all;
+use package::{ClassifierGolden, DecoderGolden, Package, read_golden};
+use screening::{Report, ScreenOptions, supported_reasons};
+use support::{Cascade, cases, models_dir, rendered_samples, screening_only, shipped};
+use tokio::time::Instant;
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(120)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tier_1_agrees_with_the_python_reference() {
+    let models = screening_only();
+    let package = Package::open(&models_dir("screening")).unwrap();
+    let golden: Vec<ClassifierGolden> = read_golden(&package.dir().join("golden.jsonl")).unwrap();
+    assert!(golden.len() >= 32, "{} vectors", golden.len());
+    for vector in &golden {
+        let scored = models.screening.score(&vector.text, soon()).await.unwrap();
+        let difference = (scored.score.value() - vector.probability).abs();
+        assert!(difference < 1e-4, "{difference} apart on {:?}", vector.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_texts_score_the_same_to_the_bit_alone_and_in_batches() {
+    let models = screening_only();
+    let texts = rendered_samples(&models.renderer, 200);
+    let mut alone = Vec::new();
+    for text in &texts {
+        alone.push(models.screening.score(text, soon()).await.unwrap().score);
+    }
+    for _ in 0..3 {
+        let together =
+            join_all(texts.iter().map(|text| models.screening.score(text, soon()))).await;
+        for ((text, alone), together) in texts.iter().zip(&alone).zip(together) {
+            let together = together.unwrap().score;
+            assert_eq!(alone.value().to_bits(), together.value().to_bits(), "{text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tier_1_clears_nine_in_ten_of_the_legitimate_samples_and_finds_most_fraud() {
+    let cascade = Cascade::start(screening_only());
+    let mut legitimate = (0, 0);
+    let mut fraud = (0, 0);
+    for case in cases() {
+        let options = ScreenOptions { deadline: soon(), dry_run: false };
+        cascade.release_labels(&case);
+        let screened = cascade.screener.screen(case.transaction.clone(), options).await.unwrap();
+        let cleared = screened.decision.decided_by == DecidedBy::Screening;
+        let count = if case.fraud { &mut fraud } else { &mut legitimate };
+        count.0 += usize::from(cleared);
+        count.1 += 1;
+    }
+    assert!(legitimate.0 * 10 >= legitimate.1 * 9, "cleared {} of {}", legitimate.0, legitimate.1);
+    assert!(fraud.0 * 2 <= fraud.1, "cleared {} of {} frauds", fraud.0, fraud.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tier_2_writes_reports_of_the_schema_that_agree_with_the_python_reference() {
+    let models = shipped();
+    let analysis = models.analysis.clone().unwrap();
+    let package = Package::open(&models_dir("analysis")).unwrap();
+    let golden: Vec<DecoderGolden> = read_golden(&package.dir().join("golden.jsonl")).unwrap();
+    for vector in golden.iter().take(8) {
+        let generated = analysis.analyse(&vector.prompt, soon()).await.unwrap();
+        let report = Report::parse(&generated.text).unwrap();
+        assert_eq!(report.verdict.as_str(), vector.verdict);
+        assert_eq!(generated.verdict, report.verdict);
+        let expected = vector.probability.unwrap();
+        let difference = (generated.score.value() - expected).abs();
+        assert!(difference < 5e-3, "{} against {expected}", generated.score.value());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_the_same_alone_and_among_others() {
+    let models = shipped();
+    let analysis = models.analysis.clone().unwrap();
+    let package = Package::open(&models_dir("analysis")).unwrap();
+    let golden: Vec<DecoderGolden> = read_golden(&package.dir().join("golden.jsonl")).unwrap();
+    let prompts: Vec<&str> = golden.iter().take(6).map(|vector| vector.prompt.as_str()).collect();
+    let mut alone = Vec::new();
+    for prompt in &prompts {
+        alone.push(analysis.analyse(prompt, soon()).await.unwrap());
+    }
+    let together = join_all(prompts.iter().map(|prompt| analysis.analyse(prompt, soon()))).await;
+    for (alone, together) in alone.iter().zip(together) {
+        let together = together.unwrap();
+        assert_eq!(alone.score.value().to_bits(), together.score.value().to_bits());
+        assert_eq!(alone.text, together.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn escalated_frauds_come_back_with_a_grounded_report() {
+    let cascade = Cascade::start(shipped());
+    let mut analysed = 0;
+    for case in cases() {
+        cascade.release_labels(&case);
+        if !case.fraud || analysed == 5 {
+            cascade.screener.velocity().observe(&case.transaction);
+            continue;
+        }
+        let options = ScreenOptions { deadline: soon(), dry_run: false };
+        let screened = cascade.screener.screen(case.transaction.clone(), options).await.unwrap();
+        let Some(analysis) = screened.decision.analysis else { continue };
+        analysed += 1;
+        let supported: Vec<_> = supported_reasons(&screened.facts);
+        assert!(analysis.reasons.iter().all(|reason| supported.contains(reason)));
+        assert_eq!(screened.decision.decided_by, DecidedBy::Analysis);
+        assert!(Outcome::ALL.contains(&screened.decision.outcome));
+    }
+    assert_eq!(analysed, 5, "too few of the samples' frauds were escalated");
+}

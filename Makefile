@@ -1,0 +1,66 @@
+# Two commands matter: `make run` and `make test`. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TOOLS := .tools
+FIXTURE := target/fixtures/full-size-distilbert
+SAMPLES := samples/history.ndjson samples/payments.ndjson
+
+.PHONY: help
+help: ## Lists the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+.PHONY: run
+run: build ## Fetches ONNX Runtime, builds, and serves on 127.0.0.1:8080
+	exec target/release/weir serve
+
+.PHONY: build
+build: onnxruntime ## ONNX Runtime in place and target/release/weir built
+	cargo build --release --locked --bin weir
+
+.PHONY: onnxruntime
+onnxruntime:
+	@scripts/fetch-onnxruntime
+
+.PHONY: test
+test: onnxruntime fixtures ## Runs every test
+	cargo test --workspace --locked
+
+.PHONY: fixtures
+fixtures: $(FIXTURE)/golden.jsonl
+
+# A full-size random DistilBERT in the layout of an optimum export, too large for git. numpy and
+# onnx are enough to make it and to compute its golden logits.
+$(FIXTURE)/golden.jsonl: models/training/fixtures/full_size_distilbert.py
+	scripts/python-tools numpy==2.3.5 onnx==1.20.0
+	$(TOOLS)/python/bin/python models/training/fixtures/full_size_distilbert.py $(FIXTURE)
+
+.PHONY: check
+check: ## Format, lints, documentation, floors and licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	$$(scripts/fetch-cargo-deny) check bans licenses sources
+
+.PHONY: models
+models: build ## Simulates, trains and packages both models (hours on two cores)
+	models/training/make_models.sh
+
+.PHONY: screen-samples
+screen-samples: build ## Screens the shipped sample without a server
+	target/release/weir screen --warm samples/history.ndjson samples/payments.ndjson
+
+.PHONY: bench-cascade
+bench-cascade: build ## Mean time per transaction: two tiers against tier 2 alone, in one run
+	target/release/weir screen --warm samples/history.ndjson --compare 200 samples/payments.ndjson
+	@scripts/package-sizes models/screening/package.toml
+
+.PHONY: bench-cardstream
+bench-cardstream: build ## Streams a public card data set through Weir: DATA=handbook.parquet
+	benches/cardstream/run $(DATA)
+
+.PHONY: clean
+clean: ## Removes what was built; keeps ONNX Runtime
+	cargo clean

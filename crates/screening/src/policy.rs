@@ -1,6 +1,6 @@
 //! Thresholds and fallbacks: which tier judges, and what its judgement leads to.
 
-use domain::{Degraded, Outcome, PolicyRef, RiskLevel, Score};
+use domain::{Outcome, PolicyRef, RiskLevel, Score};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -150,7 +150,7 @@ impl Policy {
 
     /// The outcome of an escalated transaction that tier 2 could not analyse.
     #[must_use]
-    pub fn with_fallback(&self, screening: Score, _why: Degraded) -> Outcome {
+    pub fn with_fallback(&self, screening: Score) -> Outcome {
         if screening.value() >= self.document.thresholds.decline {
             self.document.fallback.outcome.max(Outcome::Decline)
         } else {

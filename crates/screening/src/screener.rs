@@ -1,9 +1,6 @@
 //! Screens one transaction through both tiers.
 
-use std::{
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     Analysis, DecidedBy, Decision, DecisionId, DecisionStatus, Degraded, Outcome, Score, Screening,
@@ -100,7 +97,6 @@ pub struct ScreenerParts {
 /// Screens transactions. The only orchestrator of the cascade.
 pub struct Screener {
     parts: ScreenerParts,
-    policy: RwLock<Arc<Policy>>,
 }
 
 /// Tier 2's part while a decision is being made.
@@ -118,15 +114,13 @@ impl Screener {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: ScreenerParts) -> Self {
-        let policy = RwLock::new(Arc::new(parts.policy.clone()));
-        Self { parts, policy }
+        Self { parts }
     }
 
     /// The policy in force.
     #[must_use]
-    pub fn policy(&self) -> Arc<Policy> {
-        // A poisoned lock still holds a whole policy: it is only ever replaced as one.
-        self.policy.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    pub fn policy(&self) -> &Policy {
+        &self.parts.policy
     }
 
     /// Sliding windows, for labels and backfill.
@@ -179,7 +173,7 @@ impl Screener {
         };
 
         let timings = timings(velocity_took, render_took, &scored, &analysed, started.elapsed());
-        let decision = self.decide(&facts, scored.score, &analysed, &policy, timings);
+        let decision = self.decide(&facts, scored.score, &analysed, policy, timings);
         self.parts.metrics.decided(&decision);
         let record = Record {
             facts,
@@ -315,9 +309,7 @@ impl Screener {
                 let outcome = policy.with_analysis(screening, analysis.score);
                 (outcome, DecidedBy::Analysis, analysis.score)
             }
-            (None, Some(why)) => {
-                (policy.with_fallback(screening, why), DecidedBy::Fallback, screening)
-            }
+            (None, Some(_)) => (policy.with_fallback(screening), DecidedBy::Fallback, screening),
             (None, None) => (Outcome::Approve, DecidedBy::Screening, screening),
         };
         Decision {

@@ -60,12 +60,16 @@ pub struct ObjectReader<'a, 'v> {
     violations: &'v mut Violations,
 }
 
+/// No object has more known members; one that had would only cost an allocation.
+const KNOWN_MAX: usize = 16;
+
 impl<'a, 'v> ObjectReader<'a, 'v> {
     /// Opens `value` as an object found at `pointer`; anything else is a violation.
     pub fn open(value: &'a Value, pointer: &str, violations: &'v mut Violations) -> Option<Self> {
         match value.as_object() {
             Some(object) => {
-                Some(Self { object, pointer: pointer.to_owned(), known: Vec::new(), violations })
+                let known = Vec::with_capacity(KNOWN_MAX);
+                Some(Self { object, pointer: pointer.to_owned(), known, violations })
             }
             None => {
                 violations.add(pointer, format!("must be an object, not {}", kind_of(value)));
@@ -80,12 +84,8 @@ impl<'a, 'v> ObjectReader<'a, 'v> {
         name: &'static str,
         parse: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
-        if self.object.get(name).is_none_or(Value::is_null) {
-            self.known.push(name);
-            self.violations.add(self.child(name), "is required");
-            return None;
-        }
-        self.optional(name, parse)
+        let value = self.require(name)?;
+        self.parse(name, value, parse)
     }
 
     /// An optional member turned into `T`; absent and `null` are alike.
@@ -95,13 +95,7 @@ impl<'a, 'v> ObjectReader<'a, 'v> {
         parse: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
         let value = self.take(name)?;
-        match parse(value) {
-            Ok(parsed) => Some(parsed),
-            Err(detail) => {
-                self.violations.add(self.child(name), detail);
-                None
-            }
-        }
+        self.parse(name, value, parse)
     }
 
     /// A required nested object.
@@ -110,12 +104,8 @@ impl<'a, 'v> ObjectReader<'a, 'v> {
         name: &'static str,
         read: impl FnOnce(&mut ObjectReader<'_, '_>) -> Option<T>,
     ) -> Option<T> {
-        if self.object.get(name).is_none_or(Value::is_null) {
-            self.known.push(name);
-            self.violations.add(self.child(name), "is required");
-            return None;
-        }
-        self.optional_object(name, read)
+        let value = self.require(name)?;
+        self.nested(name, value, read)
     }
 
     /// An optional nested object; it is closed (unknown members refused) after `read`.
@@ -125,11 +115,7 @@ impl<'a, 'v> ObjectReader<'a, 'v> {
         read: impl FnOnce(&mut ObjectReader<'_, '_>) -> Option<T>,
     ) -> Option<T> {
         let value = self.take(name)?;
-        let pointer = self.child(name);
-        let mut reader = ObjectReader::open(value, &pointer, self.violations)?;
-        let parsed = read(&mut reader);
-        reader.close();
-        parsed
+        self.nested(name, value, read)
     }
 
     /// The raw member, remembered as read. `None` for absent and `null`.
@@ -151,6 +137,47 @@ impl<'a, 'v> ObjectReader<'a, 'v> {
             let detail = format!("is not a known field; known here: {}", self.known.join(", "));
             self.violations.add(pointer, detail);
         }
+    }
+
+    fn require(&mut self, name: &'static str) -> Option<&'a Value> {
+        let value = self.take(name);
+        if value.is_none() {
+            self.violations.add(self.child(name), "is required");
+        }
+        value
+    }
+
+    fn parse<T>(
+        &mut self,
+        name: &'static str,
+        value: &Value,
+        parse: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        match parse(value) {
+            Ok(parsed) => Some(parsed),
+            Err(detail) => {
+                self.violations.add(self.child(name), detail);
+                None
+            }
+        }
+    }
+
+    fn nested<T>(
+        &mut self,
+        name: &'static str,
+        value: &Value,
+        read: impl FnOnce(&mut ObjectReader<'_, '_>) -> Option<T>,
+    ) -> Option<T> {
+        let pointer = self.member(name);
+        let mut reader = ObjectReader::open(value, &pointer, self.violations)?;
+        let parsed = read(&mut reader);
+        reader.close();
+        parsed
+    }
+
+    /// The pointer to a member with one of our own names, which hide nothing.
+    fn member(&self, name: &'static str) -> String {
+        [&self.pointer, "/", name].concat()
     }
 
     fn child(&self, name: &str) -> String {

@@ -60,6 +60,13 @@ fn separator_at(text: &str, at: usize) -> Option<usize> {
 
 /// Byte range of the first card number at or after `from`.
 fn find_card_number(text: &str, from: usize) -> Option<(usize, usize)> {
+    if has_too_few_digits(text.get(from..)?) {
+        return None;
+    }
+    scan(text, from)
+}
+
+fn scan(text: &str, from: usize) -> Option<(usize, usize)> {
     let mut at = from;
     while at < text.len() {
         if digit_at(text, at).is_some() {
@@ -73,6 +80,12 @@ fn find_card_number(text: &str, from: usize) -> Option<(usize, usize)> {
         }
     }
     None
+}
+
+/// Whether there cannot be enough digits, every character beyond ASCII taken for one.
+fn has_too_few_digits(text: &str) -> bool {
+    let is_start = |byte: &u8| byte.is_ascii_digit() || *byte >= 0b1100_0000;
+    text.bytes().filter(is_start).count() < *DIGITS.start()
 }
 
 /// The digits from `at` on, each with its byte start and end, and where the run ends.
@@ -150,6 +163,13 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn texts_passed_over_for_want_of_digits_hold_no_card_number(
+            text in "([0-9]{0,6}[4 \\-a\u{FF10}-\u{FF19}\u{0660}-\u{0669}é]{0,4}){0,6}|4111[ .]1111 1111 11(11|12)",
+        ) {
+            proptest::prop_assert_eq!(find_card_number(&text, 0), scan(&text, 0));
+        }
+
         #[test]
         fn redaction_never_panics_and_leaves_nothing_to_find(text in "[0-9 \\-.a\u{FF10}-\u{FF19}]{0,80}") {
             let masked = redact_card_numbers(&text);

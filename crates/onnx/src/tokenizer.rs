@@ -9,8 +9,12 @@ use tokenizers::{Tokenizer, TruncationDirection, TruncationParams, TruncationStr
 use crate::error::{EncodeError, LoadError};
 use crate::files;
 
+mod word_pieces;
+
+use word_pieces::{Pieces, WordPieces};
+
 /// One text, encoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EncodedText {
     /// Token ids, special tokens included; at least one.
     pub ids: Vec<u32>,
@@ -24,6 +28,8 @@ pub struct EncodedText {
 #[derive(Debug)]
 pub struct TextEncoder {
     tokenizer: SafeTokenizer,
+    /// The short way, where there is one.
+    word_pieces: Option<WordPieces>,
     max_tokens: usize,
 }
 
@@ -36,6 +42,10 @@ impl TextEncoder {
     ) -> Result<Self, LoadError> {
         let mut tokenizer = SafeTokenizer::load(path, &[])?;
         tokenizer.check_vocabulary(path, vocabulary)?;
+        let word_pieces = WordPieces::of(&tokenizer.inner).filter(|pieces| {
+            let (before, after) = pieces.template();
+            before.len() + after.len() < max_tokens
+        });
         let truncation = TruncationParams {
             direction: TruncationDirection::Right,
             max_length: max_tokens,
@@ -44,9 +54,10 @@ impl TextEncoder {
         };
         tokenizer
             .inner
-            .with_truncation(Some(truncation))
+            // The short way truncates what it has put together.
+            .with_truncation(word_pieces.is_none().then_some(truncation))
             .map_err(|error| LoadError::invalid(path, error))?;
-        Ok(Self { tokenizer, max_tokens })
+        Ok(Self { tokenizer, word_pieces, max_tokens })
     }
 
     /// Encodes one text. Special-token strings inside it (`[SEP]`, `</s>`) are plain text.
@@ -54,11 +65,28 @@ impl TextEncoder {
     /// # Errors
     /// When the tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<EncodedText, EncodeError> {
-        let encoding = self.tokenizer.encode(text)?;
-        let (ids, type_ids) = self.tokenizer.without_smuggled_controls(&encoding);
-        if ids.is_empty() {
+        let encoded = match &self.word_pieces {
+            Some(pieces) => self.encode_words(pieces, text)?,
+            None => self.encode_whole(text)?,
+        };
+        if encoded.ids.is_empty() {
             return Err(EncodeError::Tokenizer("the text encodes to no token at all".into()));
         }
+        Ok(encoded)
+    }
+
+    fn encode_words(&self, words: &WordPieces, text: &str) -> Result<EncodedText, EncodeError> {
+        let (before, after) = words.template();
+        let room = self.max_tokens - before.len() - after.len();
+        let Pieces { ids: pieces, truncated } = words.encode(text, room, &self.tokenizer.inner)?;
+        let own = pieces.iter().filter(|id| !self.tokenizer.controls.contains(id));
+        let ids: Vec<u32> = before.iter().chain(own).chain(after).copied().collect();
+        Ok(EncodedText { type_ids: vec![0; ids.len()], ids, truncated })
+    }
+
+    fn encode_whole(&self, text: &str) -> Result<EncodedText, EncodeError> {
+        let encoding = self.tokenizer.encode(text)?;
+        let (ids, type_ids) = self.tokenizer.without_smuggled_controls(&encoding);
         Ok(EncodedText { ids, type_ids, truncated: !encoding.get_overflowing().is_empty() })
     }
 
@@ -162,3 +190,6 @@ fn mark_controls(json: &mut Value, controls: &[u32]) -> HashSet<u32> {
 fn unknown_token(json: &Value) -> Option<String> {
     json["model"]["unk_token"].as_str().map(ToOwned::to_owned)
 }
+
+#[cfg(test)]
+mod tests;

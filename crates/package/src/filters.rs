@@ -1,6 +1,6 @@
 //! The template language's own filters: buckets, ratios, dates.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::Weekday, tz::TimeZone};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
 pub(crate) fn add_to(environment: &mut Environment<'static>) {
@@ -18,28 +18,42 @@ pub(crate) fn add_to(environment: &mut Environment<'static>) {
 
 /// `x | log_bucket(per_octave=1)`: `floor(log2(1 + x) * per_octave)`, 0 for what is not above
 /// zero, at most 99. One bucket per doubling by default; `-` for none.
-fn log_bucket(value: &Value, per_octave: Option<f64>) -> Result<String, Error> {
+fn log_bucket(value: &Value, per_octave: Option<f64>) -> Result<Value, Error> {
     let Some(x) = optional_number(value)? else { return Ok("x".into()) };
     let bucket = ((1.0 + x.max(0.0)).log2() * per_octave.unwrap_or(1.0)).floor();
-    Ok(format!("{:.0}", bucket.clamp(0.0, 99.0)))
+    Ok(whole(bucket.clamp(0.0, 99.0)))
 }
 
 /// `x | ratio_bucket`: `10 + round(2 * log2(x))` clamped to 0..=20, so that 10 means "as
 /// usual", 12 twice, 8 half; `x` for none or what is not above zero.
-fn ratio_bucket(value: &Value) -> Result<String, Error> {
+fn ratio_bucket(value: &Value) -> Result<Value, Error> {
     Ok(match optional_number(value)? {
-        Some(x) if x > 0.0 => format!("{:.0}", (10.0 + (2.0 * x.log2()).round()).clamp(0.0, 20.0)),
+        Some(x) if x > 0.0 => whole((10.0 + (2.0 * x.log2()).round()).clamp(0.0, 20.0)),
         Some(_) | None => "x".into(),
     })
 }
 
 /// `x | signed_bucket`: `10 + round(x)` clamped to 0..=30, so that 10 means "no deviation";
 /// `x` for none.
-fn signed_bucket(value: &Value) -> Result<String, Error> {
+fn signed_bucket(value: &Value) -> Result<Value, Error> {
     Ok(match optional_number(value)? {
-        Some(x) => format!("{:.0}", (10.0 + x.round()).clamp(0.0, 30.0)),
+        Some(x) => whole((10.0 + x.round()).clamp(0.0, 30.0)),
         None => "x".into(),
     })
+}
+
+/// A whole number in digits, as a template writes dozens of times.
+fn whole(number: f64) -> Value {
+    // Neither -0 nor what is not a number.
+    if number.is_sign_positive() && number < 100.0 && number.fract() == 0.0 {
+        let (tens, ones) = ((number as u8) / 10, (number as u8) % 10);
+        let digits = [b'0' + tens, b'0' + ones];
+        let shown = if tens == 0 { digits.get(1..) } else { digits.get(..) };
+        if let Some(Ok(shown)) = shown.map(std::str::from_utf8) {
+            return Value::from(shown);
+        }
+    }
+    Value::from(format!("{number:.0}"))
 }
 
 /// `x | number(decimals=2)`: a plain decimal without trailing zeros, so that the same amount
@@ -59,9 +73,16 @@ fn hour(value: &Value) -> Result<i64, Error> {
 }
 
 /// `timestamp | weekday`: `mon` to `sun`, in UTC.
-fn weekday(value: &Value) -> Result<String, Error> {
-    let zoned = instant(value)?.to_zoned_datetime(TimeZone::UTC);
-    Ok(zoned.strftime("%a").to_string().to_lowercase())
+fn weekday(value: &Value) -> Result<&'static str, Error> {
+    Ok(match instant(value)?.to_zoned_datetime(TimeZone::UTC).weekday() {
+        Weekday::Monday => "mon",
+        Weekday::Tuesday => "tue",
+        Weekday::Wednesday => "wed",
+        Weekday::Thursday => "thu",
+        Weekday::Friday => "fri",
+        Weekday::Saturday => "sat",
+        Weekday::Sunday => "sun",
+    })
 }
 
 /// `earlier | days_before(later)`: days between two timestamps; none when the first is none.
@@ -153,6 +174,17 @@ mod tests {
         check("{{ memo | clip(2) }}", "hä");
         check("{{ -2.4 | signed_bucket }} {{ none | signed_bucket }}", "8 x");
         check("{{ 'a»b\n«c' | quote(9) }}", "«a\"b \"c»");
+    }
+
+    #[test]
+    fn whole_numbers_are_written_as_the_formatter_writes_them() {
+        for tenths in -20..1200 {
+            let number = f64::from(tenths) / 10.0;
+            assert_eq!(super::whole(number).as_str(), Some(format!("{number:.0}").as_str()));
+        }
+        for odd in [-0.0, f64::NAN, f64::INFINITY, 1e300] {
+            assert_eq!(super::whole(odd).as_str(), Some(format!("{odd:.0}").as_str()));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use domain::redact_card_numbers;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, map::Entry};
 
 /// Parses one JSON document; nesting is bounded by the parser.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Value, String> {
@@ -75,16 +75,22 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            if object.contains_key(&name) {
-                let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                let shown = redact_card_numbers(&shown);
-                return Err(de::Error::custom(format!("the member {shown:?} occurs twice")));
+            match object.entry(name) {
+                Entry::Vacant(entry) => {
+                    let Strict(value) = members.next_value()?;
+                    entry.insert(value);
+                }
+                Entry::Occupied(entry) => return Err(de::Error::custom(twice(entry.key()))),
             }
-            let Strict(value) = members.next_value()?;
-            object.insert(name, value);
         }
         Ok(Value::Object(object))
     }
+}
+
+fn twice(name: &str) -> String {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    let shown = redact_card_numbers(&shown);
+    format!("the member {shown:?} occurs twice")
 }
 
 #[cfg(test)]

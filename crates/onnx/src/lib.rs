@@ -21,8 +21,11 @@
 //!   error: it would look for a library of its own choice.
 //! - *The session builder prefers other devices than the CPU* unless told, and so would a score.
 //! - *Packed weights are shared only for initializers that the caller supplies.* A container
-//!   alone does nothing. The weights are therefore read from the file and supplied: another
-//!   worker of a 268 MB model then takes about 50 MB in place of 290.
+//!   alone does nothing. The weights are therefore read from the file and supplied, and sessions
+//!   are opened on the graph without them. What another worker takes is then its activations.
+//! - *The last layer computed for one token* makes float products of one row, which ONNX Runtime
+//!   rounds otherwise than products of several. Integer products are exact: an INT8 graph may do
+//!   so, and a float graph takes the row twice (`weir_training.screening.first_token`).
 //! - *A binding copies borrowed tensors in silence* and refuses vector-backed ones as outputs.
 //!   Only tensors that ONNX Runtime allocated can be bound as past and present at once, which is
 //!   what makes attention append in place. Part of such a tensor cannot be bound without `unsafe`
@@ -56,7 +59,7 @@ pub use decoder::{
 };
 pub use error::{EncodeError, LoadError};
 pub use runtime::{Runtime, RuntimeConfig, RuntimeError, VERSION, VERSION_MINIMUM};
-pub use session::{GraphOptimization, SessionConfig};
+pub use session::{ExecutionProvider, GraphOptimization, SessionConfig};
 pub use tokenizer::{EncodedText, TextEncoder};
 pub use verify::{
     Check, Drift, Latency, Stage, Verification, VerifyConfig, VerifyError, verify_classifier,

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ort::ep;
+use ort::ep::{self, ExecutionProviderDispatch};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, PrepackedWeights};
 use ort::value::{Outlet, TensorElementType, ValueType};
 
 use crate::error::LoadError;
 use crate::runtime::Runtime;
-use crate::weights::{self, Weight};
+use crate::weights::{self, Parts};
 
 /// How far ONNX Runtime may rewrite a graph when it loads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +37,19 @@ impl From<GraphOptimization> for GraphOptimizationLevel {
     }
 }
 
+/// What computes a graph. Both this crate (cargo features `openvino`, `cuda`) and the ONNX Runtime
+/// library that is loaded must have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ExecutionProvider {
+    /// ONNX Runtime's own kernels.
+    #[default]
+    Cpu,
+    /// Intel's OpenVINO, on the CPU.
+    OpenVino,
+    /// NVIDIA's CUDA, on the first device.
+    Cuda,
+}
+
 /// Settings of one session.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
@@ -46,11 +59,18 @@ pub struct SessionConfig {
     pub optimization: GraphOptimization,
     /// Whether activations come from ONNX Runtime's arena, which is faster and never shrinks.
     pub arena: bool,
+    /// What computes. Anything but the CPU keeps weights of its own for each session.
+    pub provider: ExecutionProvider,
 }
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self { intra_threads: 1, optimization: GraphOptimization::All, arena: true }
+        Self {
+            intra_threads: 1,
+            optimization: GraphOptimization::All,
+            arena: true,
+            provider: ExecutionProvider::Cpu,
+        }
     }
 }
 
@@ -60,8 +80,9 @@ pub(crate) struct SessionFactory {
     model: PathBuf,
     optimization: GraphOptimization,
     arena: bool,
+    provider: ExecutionProvider,
     prepacked: PrepackedWeights,
-    weights: Vec<Weight>,
+    parts: Parts,
 }
 
 impl SessionFactory {
@@ -71,14 +92,18 @@ impl SessionFactory {
             model: model.to_path_buf(),
             optimization: config.optimization,
             arena: config.arena,
+            provider: config.provider,
             prepacked: PrepackedWeights::new(),
-            weights: Vec::new(),
+            parts: Parts::default(),
         }
     }
 
     /// Makes all sessions of this factory share one copy of the weights.
     pub(crate) fn sharing_weights(mut self) -> Result<Self, LoadError> {
-        self.weights = weights::read(&self.model).map_err(|error| LoadError::Graph {
+        if self.provider != ExecutionProvider::Cpu {
+            return Ok(self);
+        }
+        self.parts = weights::read(&self.model).map_err(|error| LoadError::Graph {
             path: self.model.clone(),
             reason: error.to_string(),
         })?;
@@ -90,19 +115,22 @@ impl SessionFactory {
     }
 
     pub(crate) fn open(&self, intra_threads: usize) -> Result<Session, LoadError> {
-        self.try_open(intra_threads).map_err(|error| LoadError::Graph {
-            path: self.model.clone(),
-            reason: error.to_string(),
-        })
+        let failed = |reason| LoadError::Graph { path: self.model.clone(), reason };
+        let chosen = self.provider.dispatch(intra_threads).map_err(failed)?;
+        self.try_open(intra_threads, chosen).map_err(|error| failed(error.to_string()))
     }
 
-    fn try_open(&self, intra_threads: usize) -> ort::Result<Session> {
+    fn try_open(
+        &self,
+        intra_threads: usize,
+        chosen: Option<ExecutionProviderDispatch>,
+    ) -> ort::Result<Session> {
         let cpu = ep::CPU::default().with_arena_allocator(self.arena).build();
         let mut builder = Session::builder(self.runtime.environment())?
             // The binding's own default prefers other devices, so that a score would depend on
             // which machine it was computed on.
             .with_auto_device(AutoDevicePolicy::PreferCPU)?
-            .with_execution_providers([cpu])?
+            .with_execution_providers(chosen.into_iter().chain([cpu]).collect::<Vec<_>>())?
             .with_intra_threads(intra_threads.max(1))?
             .with_inter_threads(1)?
             .with_intra_op_spinning(false)?
@@ -111,11 +139,63 @@ impl SessionFactory {
             .with_deterministic_compute(true)?
             .with_optimization_level(self.optimization.into())?
             .with_prepacked_weights(&self.prepacked)?;
-        for weight in &self.weights {
+        for weight in &self.parts.weights {
             builder = builder.with_initializer(&weight.name, Arc::clone(&weight.value))?;
         }
-        builder.commit_from_file(&self.model)
+        let Some(graph) = &self.parts.graph else {
+            return builder.commit_from_file(&self.model);
+        };
+        for weight in &self.parts.weights {
+            // The first time was for sharing what is packed; this is for whoever reads constants
+            // while the graph is optimized.
+            builder = builder.with_external_initializer(&weight.name, Arc::clone(&weight.value))?;
+        }
+        builder.commit_from_memory(graph)
     }
+}
+
+impl ExecutionProvider {
+    /// What ONNX Runtime is asked for beside the CPU. A provider that the library does not have is
+    /// an error: falling back in silence would be slow, and score otherwise.
+    fn dispatch(self, intra_threads: usize) -> Result<Option<ExecutionProviderDispatch>, String> {
+        let dispatch = match self {
+            Self::Cpu => return Ok(None),
+            Self::OpenVino => openvino(intra_threads),
+            Self::Cuda => cuda(),
+        };
+        let name = self.feature();
+        let missing = || format!("this program was built without the feature `{name}`");
+        dispatch.map(|chosen| Some(chosen.error_on_failure())).ok_or_else(missing)
+    }
+
+    fn feature(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::OpenVino => "openvino",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+#[cfg(feature = "openvino")]
+fn openvino(intra_threads: usize) -> Option<ExecutionProviderDispatch> {
+    let provider = ep::OpenVINO::default().with_device_type("CPU").with_num_threads(intra_threads);
+    Some(provider.build())
+}
+
+#[cfg(not(feature = "openvino"))]
+fn openvino(_intra_threads: usize) -> Option<ExecutionProviderDispatch> {
+    None
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> Option<ExecutionProviderDispatch> {
+    Some(ep::CUDA::default().build())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Option<ExecutionProviderDispatch> {
+    None
 }
 
 /// The element type of a graph's input or output, if it is a tensor.

@@ -6,8 +6,8 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{copy, runtime};
-use onnx::{Classifier, ClassifierConfig};
+use common::{copy, fixture, runtime};
+use onnx::{Classifier, ClassifierConfig, ExecutionProvider, SessionConfig};
 use package::Package;
 
 fn refusal(dir: &Path) -> String {
@@ -111,4 +111,18 @@ fn labels_that_do_not_fit_the_graph_or_do_not_tell_fraud_are_refused() {
         |dir| edit_config(dir, |config| config["id2label"] = vague.clone()),
         &["config.json", "NEGATIVE, POSITIVE", "fraud_label"],
     );
+}
+
+#[test]
+#[cfg(not(any(feature = "openvino", feature = "cuda")))]
+fn a_provider_that_was_not_built_in_is_refused_by_name() {
+    for (provider, name) in
+        [(ExecutionProvider::OpenVino, "openvino"), (ExecutionProvider::Cuda, "cuda")]
+    {
+        let session = SessionConfig { provider, ..SessionConfig::default() };
+        let config = ClassifierConfig { session, ..ClassifierConfig::default() };
+        let package = Package::open(&fixture("tiny-distilbert")).unwrap();
+        let error = Classifier::load(&runtime(), &package, &config).err().unwrap().to_string();
+        assert!(error.contains(&format!("without the feature `{name}`")), "{error}");
+    }
 }

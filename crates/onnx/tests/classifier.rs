@@ -153,3 +153,25 @@ fn warming_up_runs_every_length_and_batch_size() {
     worker.warm_up(&[1, 16, 64], &[1, 4]).unwrap();
     assert!(worker.warm_up(&[65], &[1]).is_err(), "the model has 64 positions");
 }
+
+#[test]
+fn the_shipped_graph_scores_to_the_bit_alone_in_one_large_batch_and_on_two_threads() {
+    let dir = common::root().join("models/screening");
+    let classifier = classifier(&dir);
+    let encoder = classifier.encoder();
+    let golden: Vec<ClassifierGolden> = read_golden(&dir.join("golden.jsonl")).unwrap();
+    let encoded: Vec<EncodedText> =
+        golden.iter().map(|line| encoder.encode(&line.text).unwrap()).collect();
+    let mut narrow = classifier.workers(1, 1).unwrap().pop().unwrap();
+    let mut wide = classifier.workers(1, 2).unwrap().pop().unwrap();
+    let alone: Vec<_> = encoded.iter().map(|text| bits(&one(&mut narrow, text))).collect();
+    // Far more tokens than one run computes: the parts must come back in order.
+    let batch: Vec<&EncodedText> = encoded.iter().collect();
+    for worker in [&mut narrow, &mut wide] {
+        let together: Vec<_> = worker.run(&batch).unwrap().iter().map(bits).collect();
+        assert_eq!(together, alone);
+    }
+    for (text, alone) in encoded.iter().zip(&alone) {
+        assert_eq!(&bits(&one(&mut wide, text)), alone);
+    }
+}

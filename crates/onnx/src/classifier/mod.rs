@@ -4,7 +4,7 @@ mod graph;
 mod worker;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use package::{Calibration, Package};
 use serde_json::Value;
@@ -47,6 +47,8 @@ pub struct Classifier {
     plan: Arc<InputPlan>,
     labels: Vec<String>,
     threads: usize,
+    /// The worker that the graph was tried with, for the first who wants one of its kind.
+    tried: Mutex<Option<ClassifierWorker>>,
 }
 
 impl Classifier {
@@ -93,9 +95,17 @@ impl Classifier {
             calibration: calibration(package),
         };
         let threads = config.session.intra_threads;
-        let classifier =
-            Self { factory, encoder: Arc::new(encoder), plan: Arc::new(plan), labels, threads };
-        classifier.check(ClassifierWorker::new(session, Arc::clone(&classifier.plan)))?;
+        let classifier = Self {
+            factory,
+            encoder: Arc::new(encoder),
+            plan: Arc::new(plan),
+            labels,
+            threads,
+            tried: Mutex::new(None),
+        };
+        let mut worker = ClassifierWorker::new(session, Arc::clone(&classifier.plan));
+        classifier.check(&mut worker)?;
+        *classifier.tried.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
         Ok(classifier)
     }
 
@@ -119,7 +129,17 @@ impl Classifier {
         self.worker(self.threads)
     }
 
-    fn worker(&self, intra_threads: usize) -> Result<ClassifierWorker, LoadError> {
+    /// Opens one worker with so many threads.
+    ///
+    /// # Errors
+    /// When ONNX Runtime cannot open another session.
+    pub fn worker(&self, intra_threads: usize) -> Result<ClassifierWorker, LoadError> {
+        if intra_threads == self.threads {
+            let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(worker) = tried.take() {
+                return Ok(worker);
+            }
+        }
         Ok(ClassifierWorker::new(self.factory.open(intra_threads)?, Arc::clone(&self.plan)))
     }
 
@@ -149,7 +169,7 @@ impl Classifier {
 
     /// A graph that loads may still not run, for instance because it wants an operator's input
     /// in another shape: better to learn it now than with the first transaction.
-    fn check(&self, mut worker: ClassifierWorker) -> Result<(), LoadError> {
+    fn check(&self, worker: &mut ClassifierWorker) -> Result<(), LoadError> {
         worker.warm_up(&[self.encoder.max_tokens().min(8)], &[1]).map_err(|error| {
             LoadError::WarmUp { path: self.graph().to_path_buf(), reason: error.to_string() }
         })

@@ -74,5 +74,9 @@ FP32, AUC {quant['auc_int8']:.4f} against {quant['auc_fp32']:.4f}. Largest chang
 batch mates {metrics['invariance']['int8_batch']:g}, by padding
 {metrics['invariance']['int8_padding']:g}.
 
+The graph is rewritten for ONNX Runtime's CPU kernels (`weir_training.screening.fast_graph`): the
+last layer is computed for the first token only, biases go into the quantized products, norms stay
+unfused. The logits are those of the plain quantized graph, to the bit.
+
 Licence: Apache-2.0.
 """

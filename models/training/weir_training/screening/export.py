@@ -1,24 +1,16 @@
-"""PyTorch to ONNX to static INT8, and the checks that a score depends on its own text only."""
+"""PyTorch to ONNX, and the checks that a score depends on its own text only."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import warnings
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 import torch
-from onnxruntime.quantization import (CalibrationDataReader, CalibrationMethod, QuantFormat,
-                                      QuantType, quantize_static)
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from transformers import DistilBertForSequenceClassification
 
 from .tokens import Encoded
-
-_KINDS = ["MatMul", "Gemm", "Gather"]
 
 
 class _Logits(torch.nn.Module):
@@ -44,38 +36,6 @@ def export_fp32(checkpoint: Path, out: Path) -> None:
             _Logits(model), (ids, torch.ones_like(ids)), str(out), opset_version=17, dynamo=False,
             input_names=["input_ids", "attention_mask"], output_names=["logits"],
             dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch_size"}})
-
-
-class _Reader(CalibrationDataReader):
-    def __init__(self, encoded: Encoded, rows: np.ndarray) -> None:
-        feeds = (encoded.padded(np.array([row])) for row in rows)
-        self.feeds = ({"input_ids": i, "attention_mask": m} for i, m in feeds)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self.feeds, None)
-
-
-def quantize(source: Path, out: Path, encoded: Encoded, rows: np.ndarray,
-             method: CalibrationMethod = CalibrationMethod.MinMax,
-             exclude: tuple[str, ...] = ()) -> None:
-    """Static QDQ INT8: one scale per tensor, fixed here, so batch mates cannot move it."""
-    source, out = source.resolve(), out.resolve()
-    here = os.getcwd()
-    with tempfile.TemporaryDirectory() as scratch:
-        os.chdir(scratch)  # the shape inference leaves a file in the working directory
-        try:
-            prepared = Path(scratch) / "prepared.onnx"
-            quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-            quantize_static(
-                str(prepared), str(Path(scratch) / "int8.onnx"), _Reader(encoded, rows),
-                quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=_KINDS,
-                calibrate_method=method, nodes_to_exclude=list(exclude),
-                extra_options={"MatMulConstBOnly": True,
-                               "OpTypesToExcludeOutputQuantization": _KINDS})
-            shutil.move(Path(scratch) / "int8.onnx", out)
-        finally:
-            os.chdir(here)
 
 
 def session(path: Path, threads: int = 1) -> ort.InferenceSession:

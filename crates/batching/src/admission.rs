@@ -11,11 +11,16 @@ pub enum Rejected {
         /// About how long until the present backlog is served.
         retry_after: Duration,
     },
+    /// Those before it take longer than it has time.
+    WouldBeLate {
+        /// About how long until the present backlog is served.
+        retry_after: Duration,
+    },
     /// The deadline had passed on arrival.
     AlreadyLate,
 }
 
-/// Decides who may wait. Shared by both schedulers.
+/// Decides who may wait for an engine.
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) max_queue_depth: NonZeroUsize,

@@ -1,14 +1,14 @@
 //! Dedicated threads, each owning one [`BatchModel`], fed from one shared queue.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::batch_queue::{BatchQueue, Request};
-use crate::dynamic::DynamicConfig;
+use crate::batch_queue::{BatchQueue, Computed, Work};
+use crate::cost::{BatchShape, CostModel};
+use crate::dynamic::{DynamicConfig, DynamicScheduler, Priority, SessionKind, Sessions};
 use crate::error::{BatchError, SpawnError};
-use crate::metrics::TierMetrics;
+use crate::metrics::DynamicMetrics;
 use crate::model::{BatchModel, ModelError};
 use crate::panics::guarded;
 use crate::threads::{Phase, Threads};
@@ -24,6 +24,39 @@ pub struct Predicted<O> {
     pub run: Duration,
     /// How many requests shared the batch, this one included.
     pub batch_size: usize,
+}
+
+/// Runs of known shape, as a warm-up measures them.
+pub type Runs = Vec<(BatchShape, Duration)>;
+
+/// The models of a pool, one session each.
+#[derive(Debug)]
+pub struct Fleet<M> {
+    /// Sessions of one thread, one per core.
+    pub narrow: Vec<M>,
+    /// What the narrow ones took when warming up; none is needed.
+    pub narrow_runs: Runs,
+    /// A session of several threads for lone requests.
+    pub wide: Option<Wide<M>>,
+}
+
+/// A session of several threads.
+#[derive(Debug)]
+pub struct Wide<M> {
+    /// The session.
+    pub model: M,
+    /// Its threads.
+    pub cores: usize,
+    /// What it took when warming up; none is needed.
+    pub runs: Runs,
+}
+
+impl<M> Fleet<M> {
+    /// Narrow sessions alone, of unknown speed.
+    #[must_use]
+    pub fn narrow(models: Vec<M>) -> Self {
+        Self { narrow: models, narrow_runs: Vec::new(), wide: None }
+    }
 }
 
 /// Sends requests to a [`BatchPool`]. Cheap to clone; may outlive the pool.
@@ -45,7 +78,25 @@ impl<I, O> fmt::Debug for BatchHandle<I, O> {
     }
 }
 
-impl<I: Send, O: Send> BatchHandle<I, O> {
+impl<I, O> BatchHandle<I, O>
+where
+    I: Eq + std::hash::Hash + Send + Sync,
+    O: Clone + Send,
+{
+    /// Asks for a place in the queue, before any work is put into the request.
+    ///
+    /// # Errors
+    /// When the queue is full, an answer by the deadline is not to be expected, or the pool is
+    /// stopped.
+    pub fn reserve(
+        &self,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Permit<I, O>, BatchError> {
+        self.queue.reserve(deadline)?;
+        Ok(Permit { queue: Arc::clone(&self.queue), priority, deadline, spent: false })
+    }
+
     /// Asks the model for one output. Must be awaited on a Tokio runtime with time enabled.
     ///
     /// Dropping the future takes the request back: it is not computed unless it has started.
@@ -53,9 +104,49 @@ impl<I: Send, O: Send> BatchHandle<I, O> {
     /// # Errors
     /// When the queue is full, the deadline passes, the model fails or the pool is stopped.
     pub async fn predict(&self, input: I, deadline: Instant) -> Result<Predicted<O>, BatchError> {
-        let pending = self.queue.admit(input, deadline);
-        let pending = pending.inspect_err(|error| self.queue.metrics.count_error(error))?;
-        pending.wait(deadline).await
+        self.reserve(Priority::Interactive, deadline)?.predict(input).await
+    }
+}
+
+/// A place in the queue. Dropping it gives the place back.
+pub struct Permit<I, O> {
+    queue: Arc<BatchQueue<I, O>>,
+    priority: Priority,
+    deadline: Instant,
+    spent: bool,
+}
+
+impl<I, O> fmt::Debug for Permit<I, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+impl<I, O> Permit<I, O>
+where
+    I: Eq + std::hash::Hash + Send + Sync,
+    O: Clone + Send,
+{
+    /// Asks the model for one output. Must be awaited on a Tokio runtime with time enabled.
+    ///
+    /// An input that is equal to one that waits or runs shares its computation. Dropping the
+    /// future takes the request back: it is not computed unless it has started.
+    ///
+    /// # Errors
+    /// When the deadline passes, the model fails or the pool is stopped.
+    pub async fn predict(mut self, input: I) -> Result<Predicted<O>, BatchError> {
+        self.spent = true;
+        let pending = self.queue.admit(input, self.priority, self.deadline);
+        let pending = pending.inspect_err(|error| self.queue.metrics.tier.count_error(error))?;
+        pending.wait(self.deadline).await
+    }
+}
+
+impl<I, O> Drop for Permit<I, O> {
+    fn drop(&mut self) {
+        if !self.spent {
+            self.queue.release();
+        }
     }
 }
 
@@ -77,18 +168,32 @@ impl BatchPool {
     /// Starts one thread for each model.
     ///
     /// # Errors
-    /// When there is no model or the operating system refuses a thread.
+    /// When there is no narrow model or the operating system refuses a thread.
     pub fn spawn<M: BatchModel>(
-        models: Vec<M>,
+        fleet: Fleet<M>,
         config: &DynamicConfig,
-        metrics: TierMetrics,
+        metrics: DynamicMetrics,
     ) -> Result<(HandleOf<M>, Self), SpawnError> {
-        let workers = NonZeroUsize::new(models.len()).ok_or(SpawnError::NoModel)?;
-        let queue = Arc::new(BatchQueue::new(config, workers, metrics, M::length));
+        if fleet.narrow.is_empty() {
+            return Err(SpawnError::NoModel);
+        }
+        let sessions = Sessions {
+            narrow: fleet.narrow.len(),
+            wide: usize::from(fleet.wide.is_some()),
+            wide_cores: fleet.wide.as_ref().map_or(0, |wide| wide.cores),
+        };
+        let narrow_cost = CostModel::new(&fleet.narrow_runs);
+        let wide_cost = CostModel::new(fleet.wide.as_ref().map_or(&[][..], |wide| &wide.runs));
+        let scheduler = DynamicScheduler::new(config, sessions, narrow_cost, wide_cost);
+        let narrow = fleet.narrow.into_iter().map(|model| (SessionKind::Narrow, model));
+        let wide = fleet.wide.map(|wide| (SessionKind::Wide, wide.model));
+        let (kinds, models): (Vec<_>, Vec<_>) = narrow.chain(wide).unzip();
+        let queue = BatchQueue::new(scheduler, sessions, &kinds, metrics, M::length);
+        let queue = Arc::new(queue);
         let mut threads = Threads::new(Arc::clone(&queue) as _);
-        for (index, model) in models.into_iter().enumerate() {
+        for (index, (kind, model)) in kinds.into_iter().zip(models).enumerate() {
             let queue = Arc::clone(&queue);
-            threads.spawn(format!("batch-{index}"), move || serve(model, &queue))?;
+            threads.spawn(format!("batch-{index}"), move || serve(model, index, kind, &queue))?;
         }
         Ok((BatchHandle { queue }, Self { threads }))
     }
@@ -99,61 +204,31 @@ impl BatchPool {
     }
 }
 
-fn serve<M: BatchModel>(mut model: M, queue: &BatchQueue<M::Input, M::Output>) {
-    while let Some(work) = queue.take() {
-        for request in work.expired {
-            let _ = request.reply.send(Err(BatchError::DeadlineExceeded));
-        }
-        if !work.batch.is_empty() {
-            run_batch(&mut model, work.batch, queue);
-        }
-    }
-}
-
-fn run_batch<M: BatchModel>(
-    model: &mut M,
-    batch: Vec<Request<M::Input, M::Output>>,
+fn serve<M: BatchModel>(
+    mut model: M,
+    index: usize,
+    kind: SessionKind,
     queue: &BatchQueue<M::Input, M::Output>,
 ) {
-    let batch_size = batch.len();
-    let started_at = Instant::now();
-    let outputs = compute(model, &batch);
-    let run = started_at.elapsed();
-    queue.metrics.batch_size.observe(batch_size as f64);
-    queue.metrics.padding_ratio.observe(padding_ratio(&batch));
-    match outputs {
-        Ok(outputs) => {
-            queue.completed(batch_size, run);
-            for (request, output) in batch.into_iter().zip(outputs) {
-                let queue = started_at.saturating_duration_since(request.admitted_at);
-                let _ = request.reply.send(Ok(Predicted { output, queue, run, batch_size }));
-            }
-        }
-        Err(error) => {
-            for request in batch {
-                let _ = request.reply.send(Err(BatchError::Model(error.clone())));
-            }
-        }
+    while let Some(work) = queue.take(index) {
+        let started_at = Instant::now();
+        let outputs = compute(&mut model, &work);
+        let run = started_at.elapsed();
+        let padded = work.shape.texts * work.shape.tokens;
+        queue.metrics.ran(kind, work.shape.texts, work.tokens, padded);
+        queue.complete(kind, &work, Computed { outputs, started_at, run });
     }
 }
 
 fn compute<M: BatchModel>(
     model: &mut M,
-    batch: &[Request<M::Input, M::Output>],
+    work: &Work<M::Input>,
 ) -> Result<Vec<M::Output>, ModelError> {
-    let inputs: Vec<&M::Input> = batch.iter().map(|request| &request.input).collect();
+    let inputs: Vec<&M::Input> = work.inputs.iter().map(AsRef::as_ref).collect();
     let outputs = guarded("run", || model.run(&inputs)).flatten()?;
-    if outputs.len() == batch.len() {
+    if outputs.len() == inputs.len() {
         return Ok(outputs);
     }
-    let (answered, asked) = (outputs.len(), batch.len());
+    let (answered, asked) = (outputs.len(), inputs.len());
     Err(ModelError(format!("the model answered {answered} outputs for {asked} inputs")))
-}
-
-/// The share of the batch's rectangle that is not input, 0 to 1.
-fn padding_ratio<I, O>(batch: &[Request<I, O>]) -> f64 {
-    let longest = batch.iter().map(|request| request.length).max().unwrap_or(0);
-    let padded = longest as f64 * batch.len() as f64;
-    let tokens: f64 = batch.iter().map(|request| request.length as f64).sum();
-    if padded > 0.0 { 1.0 - tokens / padded } else { 0.0 }
 }

@@ -1,13 +1,17 @@
-//! Decides which waiting requests share the next batch.
+//! Decides which waiting requests share the next batch, and which kind of session runs it.
 
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use crate::admission::{Admission, Rejected};
+use crate::admission::Rejected;
+use crate::cost::{BatchShape, CostModel};
+use crate::load::Load;
+pub use crate::waiting::Waiting;
+use crate::waiting::WaitingRoom;
+use crate::window::best_window;
 
 const DEFAULT_MAX_BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(8).unwrap();
-const DEFAULT_MAX_QUEUE_DEPTH: NonZeroUsize = NonZeroUsize::new(512).unwrap();
+const DEFAULT_MAX_QUEUE_DEPTH: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// How the dynamic scheduler groups and bounds.
 #[derive(Debug, Clone)]
@@ -16,8 +20,11 @@ pub struct DynamicConfig {
     pub max_batch_size: NonZeroUsize,
     /// Most requests that wait; those being computed do not count.
     pub max_queue_depth: NonZeroUsize,
-    /// Which lengths may share a batch.
-    pub length_tolerance: LengthTolerance,
+    /// How long a request may be kept waiting for company while a worker is idle. Zero, the
+    /// default, means never: batches form by themselves while all workers are busy.
+    pub max_queue_delay: Duration,
+    /// Of so many batches in a row at least one is begun for [`Priority::Bulk`] if any waits.
+    pub bulk_turn: NonZeroUsize,
     /// Least that a turned-away caller is asked to wait.
     pub retry_after_min: Duration,
     /// Most that a turned-away caller is asked to wait, where it exceeds the least.
@@ -29,132 +36,204 @@ impl Default for DynamicConfig {
         Self {
             max_batch_size: DEFAULT_MAX_BATCH_SIZE,
             max_queue_depth: DEFAULT_MAX_QUEUE_DEPTH,
-            length_tolerance: LengthTolerance::default(),
+            max_queue_delay: Duration::ZERO,
+            bulk_turn: DEFAULT_MAX_BATCH_SIZE,
             retry_after_min: Duration::from_millis(100),
             retry_after_max: Duration::from_secs(60),
         }
     }
 }
 
-/// Lengths are near-equal when `longest <= shortest * (1 + percent / 100) + tokens`.
-///
-/// A row is padded to the longest of its batch and the padding is computed as well. On one
-/// CPU core a batch of eight saves each row about what six tokens cost, so the default keeps
-/// the padding of mid-sized texts below that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LengthTolerance {
-    /// Relative part, in percent of the shortest length.
-    pub percent: usize,
-    /// Absolute part, in tokens.
-    pub tokens: usize,
-}
-
-impl Default for LengthTolerance {
-    fn default() -> Self {
-        Self { percent: 5, tokens: 4 }
-    }
-}
-
-impl LengthTolerance {
-    /// Whether a batch may hold both lengths.
-    #[must_use]
-    pub fn allows(self, shortest: usize, longest: usize) -> bool {
-        let relative = shortest.saturating_mul(self.percent.saturating_add(100));
-        let limit = relative.saturating_add(self.tokens.saturating_mul(100));
-        longest.saturating_mul(100) <= limit
-    }
-}
-
-/// Names one request inside a scheduler. Whoever admits chooses it; never used twice.
+/// Names one request inside a scheduler. Whoever admits chooses it, in rising order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
+
+/// Who goes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Somebody waits for this one answer.
+    #[default]
+    Interactive,
+    /// One of many, as in a file: takes what the others leave, and a turn now and then.
+    Bulk,
+}
+
+/// The sessions that compute side by side, or those of them that are idle.
+///
+/// A narrow session computes on one core. A wide one spreads one computation over several: it
+/// answers a lone request sooner, and wastes cores when there is more to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sessions {
+    /// Sessions of one thread.
+    pub narrow: usize,
+    /// Sessions of `wide_cores` threads: none or one.
+    pub wide: usize,
+    /// Cores that a wide session keeps busy.
+    pub wide_cores: usize,
+}
+
+impl Sessions {
+    /// Narrow sessions alone.
+    #[must_use]
+    pub fn narrow(count: usize) -> Self {
+        Self { narrow: count, wide: 0, wide_cores: 0 }
+    }
+}
+
+/// A kind of session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SessionKind {
+    /// One thread.
+    Narrow,
+    /// Several threads.
+    Wide,
+}
 
 /// What to do now. Every id in it has left the scheduler.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Dispatch {
-    /// Compute these together, oldest first. Empty when nothing waits.
-    pub batch: Vec<RequestId>,
+    /// Compute these together, oldest first, on an idle session of this kind.
+    pub batch: Option<(SessionKind, Vec<RequestId>)>,
     /// These are late: answer them without computing.
     pub expired: Vec<RequestId>,
+    /// Nothing to compute before this moment, unless something arrives or ends: a request is
+    /// kept waiting for company.
+    pub wait_until: Option<Instant>,
 }
 
-/// Groups waiting requests of near-equal length, oldest first. Pure: time is an argument.
+/// Groups waiting requests so that the cores do as little as possible for each. Pure: time is
+/// an argument.
 ///
-/// Every admitted id leaves exactly once: by [`next_batch`](Self::next_batch),
+/// Every admitted id leaves exactly once: by [`dispatch`](Self::dispatch),
 /// [`cancel`](Self::cancel) or [`drain`](Self::drain).
 #[derive(Debug)]
 pub struct DynamicScheduler {
-    admission: Admission,
-    max_batch_size: NonZeroUsize,
-    length_tolerance: LengthTolerance,
-    /// In order of arrival.
-    waiting: VecDeque<Waiting>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    id: RequestId,
-    length: usize,
-    deadline: Instant,
+    config: DynamicConfig,
+    sessions: Sessions,
+    narrow_cost: CostModel,
+    wide_cost: CostModel,
+    waiting: WaitingRoom,
+    load: Load,
+    /// Requests that are being computed.
+    running: usize,
+    /// Batches begun for interactive requests while bulk waited.
+    passed_over: usize,
 }
 
 impl DynamicScheduler {
-    /// An empty scheduler for `workers` workers that compute side by side.
+    /// An empty scheduler for these sessions, with what is known of their speed.
     #[must_use]
-    pub fn new(config: &DynamicConfig, workers: NonZeroUsize) -> Self {
-        let admission = Admission {
-            max_queue_depth: config.max_queue_depth,
-            retry_after_min: config.retry_after_min,
-            retry_after_max: config.retry_after_max,
-            servers: workers,
-            service_time: None,
-        };
+    pub fn new(
+        config: &DynamicConfig,
+        sessions: Sessions,
+        narrow_cost: CostModel,
+        wide_cost: CostModel,
+    ) -> Self {
         Self {
-            admission,
-            max_batch_size: config.max_batch_size,
-            length_tolerance: config.length_tolerance,
-            waiting: VecDeque::new(),
+            config: config.clone(),
+            sessions,
+            narrow_cost,
+            wide_cost,
+            waiting: WaitingRoom::default(),
+            load: Load::default(),
+            running: 0,
+            passed_over: 0,
         }
     }
 
-    /// Lets a request of `length` tokens wait.
+    /// Whether a request that arrives now, of about the usual length, can be answered by its
+    /// deadline, while `reserved` others that were told yes are on their way.
     ///
     /// # Errors
-    /// When it is late already or the queue is full. It is then not the scheduler's concern.
-    pub fn admit(
-        &mut self,
+    /// When it is late already, as many wait as may, or those before it take too long.
+    pub fn check(
+        &self,
         now: Instant,
-        id: RequestId,
-        length: usize,
         deadline: Instant,
+        reserved: usize,
+        idle: Sessions,
     ) -> Result<(), Rejected> {
-        self.admission.check(now, self.waiting.len(), deadline)?;
-        self.waiting.push_back(Waiting { id, length, deadline });
-        Ok(())
+        if deadline <= now {
+            return Err(Rejected::AlreadyLate);
+        }
+        let backlog = self.load.backlog(&self.waiting, reserved, &self.narrow_cost);
+        let before = backlog / self.sessions.narrow.max(1) as f64;
+        let before = Duration::try_from_secs_f64(before).unwrap_or(Duration::MAX);
+        let retry_after = before.min(self.config.retry_after_max).max(self.config.retry_after_min);
+        if self.waiting.len() + reserved >= self.config.max_queue_depth.get() {
+            return Err(Rejected::QueueFull { retry_after });
+        }
+        // With nothing before it a request is always let in: else a wrong prediction, which
+        // only runs can correct, could keep everybody out for ever.
+        let lets_in = self.waiting.len() + reserved == 0 && idle.narrow + idle.wide > 0;
+        let answered = self.load.answered_after(before);
+        if lets_in || answered <= deadline.saturating_duration_since(now) {
+            return Ok(());
+        }
+        Err(Rejected::WouldBeLate { retry_after })
     }
 
-    /// The next batch for a worker that has nothing to do, while `other_idle_workers` have
-    /// nothing to do either. Linear in the number that wait.
+    /// Lets a request that was checked wait.
+    pub fn admit(&mut self, id: RequestId, request: Waiting) {
+        self.load.arrived(request.length);
+        self.waiting.insert(id, request);
+    }
+
+    /// Another caller wants what a waiting request computes.
+    pub fn join(&mut self, id: RequestId, priority: Priority, deadline: Instant) {
+        self.waiting.join(id, priority, deadline);
+    }
+
+    /// What an idle session should do. To be called until it answers no batch.
     ///
-    /// Holds the oldest request that is not late, and the next oldest of near-equal length, up
-    /// to the batch size or this worker's fair share: one batch of eight takes about eight
-    /// times as long as a batch of one, so hoarding would leave a core idle for that long.
-    pub fn next_batch(&mut self, now: Instant, other_idle_workers: usize) -> Dispatch {
-        let expired = self.take_expired(now);
-        let fair_share = self.waiting.len().div_ceil(other_idle_workers.saturating_add(1));
-        let batch = self.take_batch(fair_share.min(self.max_batch_size.get()));
-        Dispatch { batch, expired }
+    /// The oldest request is in the batch, and with it those neighbours in length that make the
+    /// batch cheaper for each, up to the batch size and a fair share of all there is: a session
+    /// must not hoard what idle ones could start on, nor leave those without work that will be
+    /// idle before it is.
+    pub fn dispatch(&mut self, now: Instant, idle: Sessions) -> Dispatch {
+        let expired = self.waiting.take_expired(now);
+        let Some(kind) = self.session_for_next(idle) else {
+            return Dispatch { expired, ..Dispatch::default() };
+        };
+        let Some(anchor) = self.anchor() else {
+            return Dispatch { expired, ..Dispatch::default() };
+        };
+        if let Some(until) = self.company_comes_until(now, anchor) {
+            return Dispatch { expired, wait_until: Some(until), ..Dispatch::default() };
+        }
+        let share = (self.waiting.len() + self.running).div_ceil(self.sessions.narrow.max(1));
+        let batch = self.take_batch(now, anchor, share.min(self.config.max_batch_size.get()));
+        self.running += batch.len();
+        if kind == SessionKind::Wide || idle == self.sessions {
+            self.load.began_alone(now);
+        }
+        Dispatch { batch: Some((kind, batch)), expired, wait_until: None }
     }
 
     /// Forgets a waiting request. Answers whether it was waiting.
     pub fn cancel(&mut self, id: RequestId) -> bool {
-        let position = self.waiting.iter().position(|waiting| waiting.id == id);
-        position.and_then(|position| self.waiting.remove(position)).is_some()
+        self.waiting.remove(id).is_some()
     }
 
-    /// A worker computed `requests` requests in `elapsed`.
-    pub fn completed(&mut self, requests: usize, elapsed: Duration) {
-        self.admission.observe(requests, elapsed);
+    /// A session failed to compute a batch of so many requests.
+    pub fn failed(&mut self, requests: usize) {
+        self.running = self.running.saturating_sub(requests);
+    }
+
+    /// A session of this kind computed a batch in `elapsed`.
+    pub fn completed(&mut self, kind: SessionKind, shape: BatchShape, elapsed: Duration) {
+        let cost = match kind {
+            SessionKind::Narrow => &mut self.narrow_cost,
+            SessionKind::Wide => &mut self.wide_cost,
+        };
+        cost.observe(shape, elapsed);
+        self.running = self.running.saturating_sub(shape.texts);
+        self.load.completed(shape.texts, elapsed);
+    }
+
+    /// Keeps nobody waiting for company any more.
+    pub fn hurry(&mut self) {
+        self.config.max_queue_delay = Duration::ZERO;
     }
 
     /// How many requests wait.
@@ -163,39 +242,78 @@ impl DynamicScheduler {
         self.waiting.len()
     }
 
+    /// What batches cost on a session of this kind, as far as known.
+    #[must_use]
+    pub fn cost(&self, kind: SessionKind) -> &CostModel {
+        match kind {
+            SessionKind::Narrow => &self.narrow_cost,
+            SessionKind::Wide => &self.wide_cost,
+        }
+    }
+
     /// Forgets all that waits and names it, oldest first.
     pub fn drain(&mut self) -> Vec<RequestId> {
-        self.waiting.drain(..).map(|waiting| waiting.id).collect()
+        self.waiting.drain()
     }
 
-    fn take_expired(&mut self, now: Instant) -> Vec<RequestId> {
-        let mut expired = Vec::new();
-        self.waiting.retain(|waiting| {
-            let late = waiting.deadline <= now;
-            if late {
-                expired.push(waiting.id);
-            }
-            !late
-        });
-        expired
-    }
-
-    fn take_batch(&mut self, size_max: usize) -> Vec<RequestId> {
-        let Some(oldest) = self.waiting.front() else {
-            return Vec::new();
+    /// The oldest interactive request; the oldest of all when it is bulk's turn.
+    fn anchor(&mut self) -> Option<RequestId> {
+        let interactive = self.waiting.oldest(Priority::Interactive);
+        let bulk = self.waiting.oldest(Priority::Bulk);
+        let (Some(first), Some(second)) = (interactive, bulk) else {
+            return interactive.or(bulk);
         };
-        let (mut shortest, mut longest) = (oldest.length, oldest.length);
-        let tolerance = self.length_tolerance;
-        let mut batch = Vec::with_capacity(size_max);
-        self.waiting.retain(|waiting| {
-            let range = (shortest.min(waiting.length), longest.max(waiting.length));
-            let joins = batch.len() < size_max && tolerance.allows(range.0, range.1);
-            if joins {
-                (shortest, longest) = range;
-                batch.push(waiting.id);
-            }
-            !joins
-        });
+        Some(if self.passed_over + 1 >= self.config.bulk_turn.get() { second } else { first })
+    }
+
+    /// Which kind of session should begin now: none where the cores are taken.
+    fn session_for_next(&self, idle: Sessions) -> Option<SessionKind> {
+        let busy_narrow = self.sessions.narrow - idle.narrow.min(self.sessions.narrow);
+        let wide_runs = idle.wide < self.sessions.wide;
+        let cores = self.sessions.narrow.max(self.sessions.wide_cores);
+        let busy = busy_narrow + if wide_runs { self.sessions.wide_cores } else { 0 };
+        if busy >= cores {
+            return None;
+        }
+        let alone = busy == 0 && self.waiting.len() == 1 && idle.wide > 0;
+        if alone && self.wide_pays() {
+            return Some(SessionKind::Wide);
+        }
+        (idle.narrow > 0).then_some(SessionKind::Narrow)
+    }
+
+    /// Whether the lone request gains more on all cores than others, who may come meanwhile and
+    /// find no free core, lose: on average they wait for half of the run.
+    fn wide_pays(&self) -> bool {
+        let Some(length) = self.waiting.lengths().next() else { return false };
+        let shape = BatchShape { texts: 1, tokens: length };
+        let wide = self.wide_cost.seconds(shape);
+        let saved = self.narrow_cost.seconds(shape) - wide;
+        saved > self.load.arrivals_beside_a_lone_run() * wide * wide / 2.0
+    }
+
+    fn company_comes_until(&self, now: Instant, anchor: RequestId) -> Option<Instant> {
+        if self.config.max_queue_delay.is_zero()
+            || self.waiting.len() >= self.config.max_batch_size.get()
+        {
+            return None;
+        }
+        let arrived = self.waiting.get(anchor)?.arrived;
+        Some(arrived + self.config.max_queue_delay).filter(|until| *until > now)
+    }
+
+    fn take_batch(&mut self, now: Instant, anchor: RequestId, size_max: usize) -> Vec<RequestId> {
+        let candidates = self.waiting.neighbours(anchor, size_max);
+        let place = candidates.iter().position(|candidate| candidate.id == anchor).unwrap_or(0);
+        let window = best_window(&candidates, place, size_max, &self.narrow_cost, now);
+        let mut batch: Vec<_> = candidates[window].iter().map(|candidate| candidate.id).collect();
+        batch.sort_unstable();
+        let bulk_waits = self.waiting.oldest(Priority::Bulk);
+        let passed_over = bulk_waits.is_some_and(|oldest| !batch.contains(&oldest));
+        self.passed_over = if passed_over { self.passed_over + 1 } else { 0 };
+        for id in &batch {
+            self.waiting.remove(*id);
+        }
         batch
     }
 }

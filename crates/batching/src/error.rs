@@ -9,8 +9,8 @@ use crate::model::ModelError;
 /// Why a request got no output.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
-    /// The queue is full; nothing was computed.
-    #[error("the queue is full, retry after {retry_after:?}")]
+    /// The queue is full, or so long that the deadline would pass; nothing was computed.
+    #[error("the queue is too long, retry after {retry_after:?}")]
     Overloaded {
         /// About how long until the present backlog is served.
         retry_after: Duration,
@@ -29,7 +29,9 @@ pub enum BatchError {
 impl From<Rejected> for BatchError {
     fn from(rejected: Rejected) -> Self {
         match rejected {
-            Rejected::QueueFull { retry_after } => Self::Overloaded { retry_after },
+            Rejected::QueueFull { retry_after } | Rejected::WouldBeLate { retry_after } => {
+                Self::Overloaded { retry_after }
+            }
             Rejected::AlreadyLate => Self::DeadlineExceeded,
         }
     }

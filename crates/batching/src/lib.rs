@@ -16,16 +16,22 @@
 //! 1. **Answered exactly once.** Each admitted request gets its output or one
 //!    [`BatchError`]; a panicking or lying model answers with an error and its thread lives on.
 //! 2. **Bounded.** At most `max_queue_depth` requests wait. One more is turned away at once
-//!    with a `retry_after` that follows the observed service rate.
+//!    with a `retry_after` that follows the observed service rate; so is one whose deadline the
+//!    backlog would outlast.
 //! 3. **Nothing is computed for the departed.** A request that is late or whose caller has
 //!    dropped the future never starts; a running sequence is cancelled between two steps.
 //! 4. **A deadline ends the wait.** The caller is answered when its deadline passes, whatever
 //!    the model is doing.
-//! 5. **Work-conserving, oldest first.** An idle worker never waits for company: the oldest
-//!    waiting request is in every batch, so none starves. Sequences join first come, first
-//!    served.
-//! 6. **Batching must pay.** Only requests of near-equal length share a batch, because padding
-//!    is computed too, and a batch never hoards what idle workers could start on.
+//! 5. **Work-conserving, oldest first.** An idle core never waits for company, unless
+//!    `max_queue_delay` says so: the oldest waiting request is in every batch, so none starves.
+//!    Bulk requests go after interactive ones, but have their turn. Sequences join first come,
+//!    first served.
+//! 6. **Batching must pay.** A [`CostModel`] fitted while serving says what a batch costs. Those
+//!    share one that it makes cheaper for each, and none is kept past its deadline for it. A
+//!    batch never hoards what idle workers could start on.
+//! 7. **A core is never given away twice.** A lone request may run on several cores while no
+//!    other wants them.
+//! 8. **Equal requests in flight are computed once.**
 //!
 //! # Shutting down
 //!
@@ -36,8 +42,10 @@
 mod admission;
 mod batch_queue;
 mod batch_worker;
+mod cost;
 mod dynamic;
 mod error;
+mod load;
 mod metrics;
 pub mod model;
 mod panics;
@@ -46,12 +54,17 @@ mod sequence;
 mod sequence_queue;
 mod sequence_worker;
 mod threads;
+mod waiting;
+mod window;
 
 pub use admission::Rejected;
-pub use batch_worker::{BatchHandle, BatchPool, Predicted};
-pub use dynamic::{Dispatch, DynamicConfig, DynamicScheduler, LengthTolerance, RequestId};
+pub use batch_worker::{BatchHandle, BatchPool, Fleet, Permit, Predicted, Runs, Wide};
+pub use cost::{BatchShape, Coefficients, CostModel};
+pub use dynamic::{
+    Dispatch, DynamicConfig, DynamicScheduler, Priority, RequestId, SessionKind, Sessions, Waiting,
+};
 pub use error::{BatchError, SpawnError};
-pub use metrics::{BatchingMetrics, TierMetrics};
+pub use metrics::{BatchingMetrics, DynamicMetrics, TierMetrics};
 pub use model::{BatchModel, ModelError, SequenceId, SequenceModel, StepOutcome, StepOutcomes};
 pub use sequence::{Action, SequenceConfig, SequenceScheduler};
 pub use sequence_worker::{Generated, SequenceHandle, SequenceWorker};

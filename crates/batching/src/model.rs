@@ -3,6 +3,7 @@
 //! An implementor is owned by one operating system thread; nothing here is async.
 
 use std::fmt;
+use std::hash::Hash;
 
 /// A model call that failed. The batch it belonged to is answered with this error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +18,13 @@ impl fmt::Display for ModelError {
 impl std::error::Error for ModelError {}
 
 /// A model that maps each input of a batch to one output, such as a text classifier.
+///
+/// Equal inputs must have equal outputs, whatever they are batched with: they are computed once.
 pub trait BatchModel: Send + 'static {
     /// One encoded request.
-    type Input: Send + 'static;
+    type Input: Eq + Hash + Send + Sync + 'static;
     /// What one request is answered with.
-    type Output: Send + 'static;
+    type Output: Clone + Send + 'static;
 
     /// The length of an input in tokens; inputs of near-equal length share a batch.
     fn length(input: &Self::Input) -> usize;

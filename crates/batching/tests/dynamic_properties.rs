@@ -2,38 +2,63 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use batching::{DynamicConfig, DynamicScheduler, LengthTolerance, Rejected, RequestId};
+use batching::{
+    BatchShape, CostModel, DynamicConfig, DynamicScheduler, Priority, Rejected, RequestId,
+    SessionKind, Sessions, Waiting,
+};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
 enum Event {
-    Admit { length: usize, patience_ms: u64 },
-    Cancel { nth: usize },
-    Pass { ms: u64 },
-    Dispatch { other_idle_workers: usize },
+    Arrive {
+        length: usize,
+        patience_ms: u64,
+        bulk: bool,
+    },
+    Join {
+        nth: usize,
+        patience_ms: u64,
+    },
+    Cancel {
+        nth: usize,
+    },
+    Pass {
+        ms: u64,
+    },
+    /// A running batch ends.
+    End {
+        nth: usize,
+        micros: u64,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        5 => (prop_oneof![0..8_usize, 20..140_usize], 0..60_u64)
-            .prop_map(|(length, patience_ms)| Event::Admit { length, patience_ms }),
+        6 => (prop_oneof![0..8_usize, 20..140_usize], 0..200_u64, any::<bool>())
+            .prop_map(|(length, patience_ms, bulk)| Event::Arrive { length, patience_ms, bulk }),
+        1 => (0..200_usize, 1..200_u64)
+            .prop_map(|(nth, patience_ms)| Event::Join { nth, patience_ms }),
         1 => (0..200_usize).prop_map(|nth| Event::Cancel { nth }),
         2 => (0..20_u64).prop_map(|ms| Event::Pass { ms }),
-        2 => (0..4_usize).prop_map(|other_idle_workers| Event::Dispatch { other_idle_workers }),
+        4 => (0..4_usize, 1..60_000_u64).prop_map(|(nth, micros)| Event::End { nth, micros }),
     ]
 }
 
-fn config() -> impl Strategy<Value = DynamicConfig> {
-    (1..10_usize, 1..24_usize, 0..40_usize, 0..10_usize).prop_map(
-        |(batch, depth, percent, tokens)| DynamicConfig {
-            max_batch_size: NonZeroUsize::new(batch).unwrap(),
-            max_queue_depth: NonZeroUsize::new(depth).unwrap(),
-            length_tolerance: LengthTolerance { percent, tokens },
-            ..DynamicConfig::default()
+fn config() -> impl Strategy<Value = (DynamicConfig, Sessions)> {
+    (1..10_usize, 1..24_usize, 1..5_usize, 0..5_usize, prop_oneof![Just(0), 1..9_u64]).prop_map(
+        |(batch, depth, narrow, wide_cores, delay_ms)| {
+            let config = DynamicConfig {
+                max_batch_size: NonZeroUsize::new(batch).unwrap(),
+                max_queue_depth: NonZeroUsize::new(depth).unwrap(),
+                max_queue_delay: Duration::from_millis(delay_ms),
+                bulk_turn: NonZeroUsize::new(3).unwrap(),
+                ..DynamicConfig::default()
+            };
+            let wide = usize::from(wide_cores > 1);
+            (config, Sessions { narrow, wide, wide_cores: wide_cores * wide })
         },
     )
 }
@@ -49,28 +74,39 @@ enum Fate {
 
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    length: usize,
-    deadline: Instant,
+    waiting: Waiting,
     fate: Fate,
 }
 
 /// The scheduler beside all that should be true of it. Ids are given in order of arrival.
 struct Observed {
     config: DynamicConfig,
+    sessions: Sessions,
+    idle: Sessions,
+    running: Vec<(SessionKind, BatchShape)>,
     scheduler: DynamicScheduler,
     now: Instant,
     requests: Vec<Known>,
+    passed_over: usize,
 }
 
 impl Observed {
-    fn new(config: DynamicConfig) -> Self {
-        let scheduler = DynamicScheduler::new(&config, NonZeroUsize::MIN);
-        Self { config, scheduler, now: Instant::now(), requests: Vec::new() }
+    fn new(config: DynamicConfig, sessions: Sessions) -> Self {
+        let costs = [CostModel::new(&[]), CostModel::new(&[])];
+        let [narrow, wide] = costs;
+        let scheduler = DynamicScheduler::new(&config, sessions, narrow, wide);
+        let (now, idle) = (Instant::now(), sessions);
+        let (running, requests) = (Vec::new(), Vec::new());
+        Self { config, sessions, idle, running, scheduler, now, requests, passed_over: 0 }
     }
 
     fn waiting(&self) -> Vec<usize> {
         let waits = |index: &usize| self.requests[*index].fate == Fate::Waiting;
         (0..self.requests.len()).filter(waits).collect()
+    }
+
+    fn waiting_of(&self, priority: Priority) -> Option<usize> {
+        self.waiting().into_iter().find(|index| self.requests[*index].waiting.priority == priority)
     }
 
     fn settle(&mut self, id: RequestId, fate: Fate) {
@@ -81,22 +117,28 @@ impl Observed {
 
     fn apply(&mut self, event: &Event) {
         match *event {
-            Event::Admit { length, patience_ms } => self.admit(length, patience_ms),
+            Event::Arrive { length, patience_ms, bulk } => self.arrive(length, patience_ms, bulk),
+            Event::Join { nth, patience_ms } => self.join(nth, patience_ms),
             Event::Cancel { nth } => self.cancel(nth),
             Event::Pass { ms } => self.now += Duration::from_millis(ms),
-            Event::Dispatch { other_idle_workers } => self.dispatch(other_idle_workers),
+            Event::End { nth, micros } => self.end(nth, micros),
         }
+        self.dispatch_all();
         assert_eq!(self.scheduler.waiting(), self.waiting().len());
         assert!(self.scheduler.waiting() <= self.config.max_queue_depth.get());
     }
 
-    fn admit(&mut self, length: usize, patience_ms: u64) {
+    fn arrive(&mut self, length: usize, patience_ms: u64, bulk: bool) {
         let id = RequestId(self.requests.len() as u64);
         let deadline = self.now + Duration::from_millis(patience_ms);
         let full = self.waiting().len() == self.config.max_queue_depth.get();
-        let fate = match self.scheduler.admit(self.now, id, length, deadline) {
+        let alone = self.waiting().is_empty() && self.idle.narrow + self.idle.wide > 0;
+        let priority = if bulk { Priority::Bulk } else { Priority::Interactive };
+        let waiting = Waiting::new(length, priority, self.now, deadline);
+        let fate = match self.scheduler.check(self.now, deadline, 0, self.idle) {
             Ok(()) => {
                 assert!(!full && patience_ms > 0);
+                self.scheduler.admit(id, waiting);
                 Fate::Waiting
             }
             Err(Rejected::AlreadyLate) => {
@@ -108,8 +150,26 @@ impl Observed {
                 assert!(retry_after >= self.config.retry_after_min);
                 Fate::Rejected
             }
+            Err(Rejected::WouldBeLate { retry_after }) => {
+                assert!(!alone, "a request with nothing before it is always let in");
+                assert!(retry_after >= self.config.retry_after_min);
+                Fate::Rejected
+            }
         };
-        self.requests.push(Known { length, deadline, fate });
+        self.requests.push(Known { waiting, fate });
+    }
+
+    fn join(&mut self, nth: usize, patience_ms: u64) {
+        let deadline = self.now + Duration::from_millis(patience_ms);
+        self.scheduler.join(RequestId(nth as u64), Priority::Interactive, deadline);
+        if let Some(known) = self.requests.get_mut(nth)
+            && known.fate == Fate::Waiting
+        {
+            let waiting = &mut known.waiting;
+            waiting.priority = Priority::Interactive;
+            waiting.deadline_first = waiting.deadline_first.min(deadline);
+            waiting.deadline_last = waiting.deadline_last.max(deadline);
+        }
     }
 
     fn cancel(&mut self, nth: usize) {
@@ -121,92 +181,122 @@ impl Observed {
         }
     }
 
-    fn dispatch(&mut self, other_idle_workers: usize) {
-        let dispatch = self.scheduler.next_batch(self.now, other_idle_workers);
-        for id in &dispatch.expired {
-            self.settle(*id, Fate::Expired);
-            assert!(self.requests[id.0 as usize].deadline <= self.now, "expired too early");
-        }
-        let runnable = self.waiting();
-        for id in &dispatch.batch {
-            self.settle(*id, Fate::Dispatched);
-            assert!(self.requests[id.0 as usize].deadline > self.now, "ran though late");
-        }
-        let batch: Vec<_> = dispatch.batch.iter().map(|id| id.0 as usize).collect();
-        assert_eq!(batch.first(), runnable.first(), "the oldest must be in every batch");
-        assert!(batch.is_sorted(), "oldest first");
-        let size_max = runnable.len().div_ceil(other_idle_workers + 1);
-        let size_max = size_max.min(self.config.max_batch_size.get());
-        assert!(batch.len() <= size_max);
-        self.check_lengths(&batch, size_max);
-    }
-
-    /// All in the batch are near-equal, and nobody was left behind without a reason.
-    fn check_lengths(&self, batch: &[usize], size_max: usize) {
-        let lengths = batch.iter().map(|index| self.requests[*index].length);
-        let (Some(shortest), Some(longest)) = (lengths.clone().min(), lengths.max()) else {
+    fn end(&mut self, nth: usize, micros: u64) {
+        if self.running.is_empty() {
             return;
-        };
-        let tolerance = self.config.length_tolerance;
-        assert!(tolerance.allows(shortest, longest));
-        if batch.len() < size_max {
-            for left in self.waiting() {
-                let length = self.requests[left].length;
-                assert!(!tolerance.allows(shortest.min(length), longest.max(length)));
+        }
+        let (kind, shape) = self.running.remove(nth % self.running.len());
+        match kind {
+            SessionKind::Narrow => self.idle.narrow += 1,
+            SessionKind::Wide => self.idle.wide += 1,
+        }
+        self.scheduler.completed(kind, shape, Duration::from_micros(micros));
+    }
+
+    fn dispatch_all(&mut self) {
+        loop {
+            let dispatch = self.scheduler.dispatch(self.now, self.idle);
+            for id in &dispatch.expired {
+                self.settle(*id, Fate::Expired);
+                let known = self.requests[id.0 as usize];
+                assert!(known.waiting.deadline_last <= self.now, "expired too early");
             }
+            let Some((kind, batch)) = dispatch.batch else {
+                self.check_rest(dispatch.wait_until);
+                return;
+            };
+            self.check_batch(kind, &batch);
+            self.begin(kind, &batch);
         }
     }
 
-    /// Among equal lengths nobody runs before somebody older that still waits or runs later.
-    fn check_order(&self, dispatched: &[RequestId]) {
-        let mut newest_by_length = HashMap::new();
-        for id in dispatched {
-            let length = self.requests[id.0 as usize].length;
-            let older = newest_by_length.insert(length, *id);
-            assert!(older < Some(*id), "{id:?} of length {length} was overtaken by {older:?}");
+    fn begin(&mut self, kind: SessionKind, batch: &[RequestId]) {
+        for id in batch {
+            self.settle(*id, Fate::Dispatched);
         }
+        let lengths = batch.iter().map(|id| self.requests[id.0 as usize].waiting.length);
+        let shape = BatchShape { texts: batch.len(), tokens: lengths.max().unwrap_or(0) };
+        self.running.push((kind, shape));
+        match kind {
+            SessionKind::Narrow => self.idle.narrow -= 1,
+            SessionKind::Wide => self.idle.wide -= 1,
+        }
+    }
+
+    fn busy_cores(&self) -> usize {
+        let of = |(kind, _): &(SessionKind, BatchShape)| match kind {
+            SessionKind::Narrow => 1,
+            SessionKind::Wide => self.sessions.wide_cores,
+        };
+        self.running.iter().map(of).sum()
+    }
+
+    /// Work-conserving: what still waits has no core, or waits for company as it was told.
+    fn check_rest(&self, wait_until: Option<Instant>) {
+        if self.waiting().is_empty() {
+            return;
+        }
+        if let Some(until) = wait_until {
+            assert!(until > self.now && !self.config.max_queue_delay.is_zero());
+            return;
+        }
+        let cores = self.sessions.narrow.max(self.sessions.wide_cores);
+        let none_idle = self.idle.narrow == 0 || self.busy_cores() >= cores;
+        assert!(none_idle, "waits beside an idle core");
+    }
+
+    fn check_batch(&mut self, kind: SessionKind, batch: &[RequestId]) {
+        let waiting = self.waiting();
+        assert!(!batch.is_empty() && batch.is_sorted(), "oldest first");
+        for id in batch {
+            assert!(self.requests[id.0 as usize].waiting.deadline_last > self.now, "ran too late");
+        }
+        if kind == SessionKind::Wide {
+            assert_eq!(waiting.len(), 1, "only a lone request runs wide");
+            assert_eq!(self.busy_cores(), 0, "a core is given away twice");
+        }
+        let running: usize = self.running.iter().map(|(_, shape)| shape.texts).sum();
+        let share = (waiting.len() + running).div_ceil(self.sessions.narrow);
+        let size_max = share.min(self.config.max_batch_size.get());
+        assert!(batch.len() <= size_max);
+        let first = self.waiting_of(Priority::Interactive);
+        let bulk = self.waiting_of(Priority::Bulk);
+        let holds = |index: Option<usize>| {
+            index.is_some_and(|index| batch.contains(&RequestId(index as u64)))
+        };
+        assert!(holds(first) || holds(bulk), "the oldest must be in every batch");
+        self.passed_over = if bulk.is_none() || holds(bulk) { 0 } else { self.passed_over + 1 };
+        assert!(self.passed_over < 3, "bulk starves");
     }
 }
 
 proptest! {
     #[test]
     fn every_request_leaves_exactly_once_and_every_batch_keeps_the_rules(
-        config in config(),
-        events in proptest::collection::vec(event(), 0..120),
+        (config, sessions) in config(),
+        events in proptest::collection::vec(event(), 0..160),
     ) {
-        let mut observed = Observed::new(config);
+        let mut observed = Observed::new(config, sessions);
         for event in &events {
             observed.apply(event);
         }
+        observed.scheduler.hurry();
+        observed.config.max_queue_delay = Duration::ZERO;
+        observed.dispatch_all();
         while !observed.waiting().is_empty() {
             let before = observed.waiting().len();
-            observed.dispatch(0);
-            prop_assert!(observed.waiting().len() < before, "a dispatch must make progress");
+            observed.end(0, 1000);
+            observed.dispatch_all();
+            prop_assert!(observed.waiting().len() < before, "an idle core must make progress");
         }
-    }
-
-    #[test]
-    fn equal_lengths_are_served_first_come_first_served(
-        config in config(),
-        lengths in proptest::collection::vec(0..12_usize, 1..24),
-    ) {
-        let mut observed = Observed::new(config);
-        for length in lengths {
-            observed.admit(length, 1000);
-        }
-        let mut dispatched = Vec::new();
-        while observed.scheduler.waiting() > 0 {
-            dispatched.extend(observed.scheduler.next_batch(observed.now, 0).batch);
-        }
-        observed.check_order(&dispatched);
     }
 
     #[test]
     fn drain_names_each_waiting_request_once_oldest_first(
-        config in config(),
+        (config, sessions) in config(),
         events in proptest::collection::vec(event(), 0..60),
     ) {
-        let mut observed = Observed::new(config);
+        let mut observed = Observed::new(config, sessions);
         for event in &events {
             observed.apply(event);
         }
@@ -216,47 +306,232 @@ proptest! {
     }
 
     #[test]
-    fn the_tolerance_is_about_the_range_and_never_overflows(
-        percent in any::<usize>(),
-        tokens in any::<usize>(),
-        length in any::<usize>(),
+    fn no_batch_is_planned_past_a_deadline_that_its_texts_could_keep_alone(
+        requests in proptest::collection::vec((20..140_usize, 5..80_u64), 1..40),
     ) {
-        let tolerance = LengthTolerance { percent, tokens };
-        prop_assert!(tolerance.allows(length, length));
+        let mut setup = Setup::narrow(1);
+        let deadline = |patience: u64| setup.now + Duration::from_millis(patience);
+        let deadlines: Vec<_> = requests.iter().map(|(_, patience)| deadline(*patience)).collect();
+        for ((length, _), deadline) in requests.iter().zip(&deadlines) {
+            setup.arrive(*length, Priority::Interactive, *deadline);
+        }
+        while let Some((_, batch)) = setup.dispatch(Sessions::narrow(1)) {
+            let lengths = batch.iter().map(|id| requests[id.0 as usize].0);
+            let shape = BatchShape { texts: batch.len(), tokens: lengths.max().unwrap() };
+            let seconds = setup.scheduler.cost(SessionKind::Narrow).seconds(shape);
+            let end = setup.now + Duration::from_secs_f64(seconds);
+            for id in &batch {
+                prop_assert!(batch.len() == 1 || end <= deadlines[id.0 as usize]);
+            }
+        }
+    }
+}
+
+/// A scheduler whose sessions take 0.5 ms a call and 0.1 ms a token, wide ones half of it.
+struct Setup {
+    scheduler: DynamicScheduler,
+    now: Instant,
+    next: u64,
+}
+
+impl Setup {
+    fn narrow(count: usize) -> Self {
+        Self::with(&DynamicConfig::default(), Sessions::narrow(count))
+    }
+
+    fn with(config: &DynamicConfig, sessions: Sessions) -> Self {
+        let runs = |factor: f64| {
+            let shapes = [(1, 20), (1, 60), (1, 120), (4, 40), (8, 20), (8, 60), (8, 120)];
+            let run = |(texts, tokens): (usize, usize)| {
+                let seconds = (5e-4 + 1e-4 * (texts * tokens) as f64) * factor;
+                (BatchShape { texts, tokens }, Duration::from_secs_f64(seconds))
+            };
+            shapes.map(run)
+        };
+        let costs = [1.0, 0.5].map(|factor| CostModel::new(&runs(factor)));
+        let [narrow, wide] = costs;
+        let scheduler = DynamicScheduler::new(config, sessions, narrow, wide);
+        Self { scheduler, now: Instant::now(), next: 0 }
+    }
+
+    fn arrive(&mut self, length: usize, priority: Priority, deadline: Instant) {
+        self.scheduler
+            .admit(RequestId(self.next), Waiting::new(length, priority, self.now, deadline));
+        self.next += 1;
+    }
+
+    fn patient(&mut self, length: usize) {
+        self.arrive(length, Priority::Interactive, self.now + Duration::from_secs(60));
+    }
+
+    fn dispatch(&mut self, idle: Sessions) -> Option<(SessionKind, Vec<RequestId>)> {
+        self.scheduler.dispatch(self.now, idle).batch
+    }
+
+    fn batch(&mut self) -> Vec<u64> {
+        let batch = self.dispatch(Sessions::narrow(1)).map_or_else(Vec::new, |(_, batch)| batch);
+        batch.into_iter().map(|id| id.0).collect()
     }
 }
 
 #[test]
-fn the_default_tolerance_joins_near_lengths_only() {
-    let tolerance = LengthTolerance::default();
-    assert!(tolerance.allows(60, 67));
-    assert!(!tolerance.allows(60, 68));
-    assert!(tolerance.allows(0, 4));
-    assert!(!tolerance.allows(0, 5));
+fn neighbours_in_length_share_a_batch_and_strangers_do_not() {
+    let mut setup = Setup::narrow(1);
+    for length in [60, 120, 61, 20, 60, 119] {
+        setup.patient(length);
+    }
+    assert_eq!(setup.batch(), [0, 2, 4]);
+    assert_eq!(setup.batch(), [1, 5]);
+    assert_eq!(setup.batch(), [3]);
+}
+
+#[test]
+fn a_batch_grows_with_what_waits_up_to_its_bound() {
+    let mut setup = Setup::narrow(1);
+    setup.patient(50);
+    assert_eq!(setup.batch().len(), 1);
+    for waiting in [3, 8, 20] {
+        (0..waiting).for_each(|_| setup.patient(50));
+        assert_eq!(setup.batch().len(), waiting.min(8));
+        setup.scheduler.drain();
+        setup.scheduler.failed(8);
+    }
+}
+
+#[test]
+fn a_text_in_a_hurry_is_not_made_to_wait_for_its_batch() {
+    let mut setup = Setup::narrow(1);
+    // Alone it takes 5.5 ms, with seven others 40.5.
+    setup.arrive(50, Priority::Interactive, setup.now + Duration::from_millis(20));
+    (0..7).for_each(|_| setup.patient(50));
+    assert_eq!(setup.batch().len(), 3);
 }
 
 #[test]
 fn a_batch_leaves_their_share_to_idle_workers() {
-    let mut scheduler = DynamicScheduler::new(&DynamicConfig::default(), NonZeroUsize::MIN);
-    let now = Instant::now();
-    for id in 0..5 {
-        scheduler.admit(now, RequestId(id), 50, now + Duration::from_secs(1)).unwrap();
-    }
-    assert_eq!(scheduler.next_batch(now, 1).batch, [0, 1, 2].map(RequestId));
-    assert_eq!(scheduler.next_batch(now, 0).batch, [3, 4].map(RequestId));
+    let mut setup = Setup::narrow(2);
+    (0..5).for_each(|_| setup.patient(50));
+    let (_, first) = setup.dispatch(Sessions::narrow(2)).unwrap();
+    assert_eq!(first, [0, 1, 2].map(RequestId));
+    let (_, second) = setup.dispatch(Sessions::narrow(1)).unwrap();
+    assert_eq!(second, [3, 4].map(RequestId));
+    (0..5).for_each(|_| setup.patient(50));
+    // The other session computes two; five more and those two make four for each.
+    setup.scheduler.failed(3);
+    let (_, third) = setup.dispatch(Sessions::narrow(1)).unwrap();
+    assert_eq!(third.len(), 4);
+    setup.patient(50);
+    assert_eq!(setup.dispatch(Sessions::narrow(0)), None);
 }
 
 #[test]
-fn retry_after_follows_the_observed_rate_and_the_number_of_workers() {
+fn bulk_goes_after_interactive_but_fills_its_batches_and_has_its_turn() {
+    let config = DynamicConfig { bulk_turn: NonZeroUsize::new(3).unwrap(), ..Default::default() };
+    let mut setup = Setup::with(&config, Sessions::narrow(1));
+    let far = setup.now + Duration::from_secs(60);
+    setup.arrive(100, Priority::Bulk, far);
+    setup.arrive(50, Priority::Bulk, far);
+    for length in [50, 20, 30, 40] {
+        setup.patient(length);
+    }
+    assert_eq!(setup.batch(), [1, 2], "bulk of the same length comes along");
+    assert_eq!(setup.batch(), [3]);
+    assert_eq!(setup.batch(), [0], "its turn");
+    assert_eq!(setup.batch(), [4]);
+    assert_eq!(setup.batch(), [5]);
+}
+
+const TWO_AND_A_WIDE_ONE: Sessions = Sessions { narrow: 2, wide: 1, wide_cores: 2 };
+
+#[test]
+fn a_lone_request_takes_all_cores_and_no_other_begins_meanwhile() {
+    let mut setup = Setup::with(&DynamicConfig::default(), TWO_AND_A_WIDE_ONE);
+    setup.patient(50);
+    let begun = setup.dispatch(TWO_AND_A_WIDE_ONE);
+    assert_eq!(begun, Some((SessionKind::Wide, vec![RequestId(0)])));
+    setup.patient(50);
+    assert_eq!(setup.dispatch(Sessions { wide: 0, ..TWO_AND_A_WIDE_ONE }), None);
+    let begun = setup.dispatch(TWO_AND_A_WIDE_ONE);
+    assert_eq!(begun.map(|(kind, _)| kind), Some(SessionKind::Wide));
+}
+
+#[test]
+fn two_requests_take_a_core_each() {
+    let mut setup = Setup::with(&DynamicConfig::default(), TWO_AND_A_WIDE_ONE);
+    setup.patient(50);
+    setup.patient(50);
+    let begun = setup.dispatch(TWO_AND_A_WIDE_ONE);
+    assert_eq!(begun, Some((SessionKind::Narrow, vec![RequestId(0)])));
+}
+
+#[test]
+fn when_others_keep_coming_beside_lone_requests_the_wide_session_rests() {
+    let mut setup = Setup::with(&DynamicConfig::default(), TWO_AND_A_WIDE_ONE);
+    let shape = BatchShape { texts: 1, tokens: 50 };
+    let mut last = None;
+    for _ in 0..50 {
+        setup.patient(50);
+        last = setup.dispatch(TWO_AND_A_WIDE_ONE).map(|(kind, _)| kind);
+        for _ in 0..3 {
+            setup.patient(50);
+        }
+        setup.scheduler.drain();
+        setup.scheduler.completed(last.unwrap(), shape, Duration::from_micros(2750));
+    }
+    assert_eq!(last, Some(SessionKind::Narrow));
+}
+
+#[test]
+fn with_a_delay_a_request_waits_for_company_until_it_has_enough_or_the_time_is_up() {
+    let config = DynamicConfig {
+        max_queue_delay: Duration::from_millis(5),
+        max_batch_size: NonZeroUsize::new(2).unwrap(),
+        ..DynamicConfig::default()
+    };
+    let mut setup = Setup::with(&config, Sessions::narrow(1));
+    setup.patient(50);
+    let dispatch = setup.scheduler.dispatch(setup.now, Sessions::narrow(1));
+    assert_eq!(
+        (dispatch.batch, dispatch.wait_until),
+        (None, Some(setup.now + config.max_queue_delay))
+    );
+    setup.patient(50);
+    assert_eq!(setup.batch(), [0, 1]);
+    setup.patient(50);
+    assert!(setup.batch().is_empty());
+    setup.now += config.max_queue_delay;
+    assert_eq!(setup.batch(), [2]);
+}
+
+#[test]
+fn a_request_that_its_backlog_would_outlast_is_told_when_to_return() {
+    let mut setup = Setup::narrow(2);
+    (0..100).for_each(|_| setup.patient(50));
+    // A hundred of 5.5 ms on two cores.
+    let busy = Sessions::narrow(0);
+    let soon = setup.now + Duration::from_millis(200);
+    let Err(Rejected::WouldBeLate { retry_after }) =
+        setup.scheduler.check(setup.now, soon, 0, busy)
+    else {
+        panic!("let in");
+    };
+    let millis = retry_after.as_millis();
+    assert!((250..300).contains(&millis), "{millis}");
+    let later = setup.now + Duration::from_millis(400);
+    assert_eq!(setup.scheduler.check(setup.now, later, 0, busy), Ok(()));
+    let many_promised = setup.scheduler.check(setup.now, later, 100, busy);
+    assert!(matches!(many_promised, Err(Rejected::WouldBeLate { .. })));
+}
+
+#[test]
+fn promised_places_count_towards_the_bound() {
     let config =
         DynamicConfig { max_queue_depth: NonZeroUsize::new(8).unwrap(), ..Default::default() };
-    let mut scheduler = DynamicScheduler::new(&config, NonZeroUsize::new(2).unwrap());
-    let now = Instant::now();
-    let deadline = now + Duration::from_secs(1);
-    for id in 0..8 {
-        scheduler.admit(now, RequestId(id), 50, deadline).unwrap();
-    }
-    scheduler.completed(4, Duration::from_secs(2));
-    let rejected = scheduler.admit(now, RequestId(8), 50, deadline);
-    assert_eq!(rejected, Err(Rejected::QueueFull { retry_after: Duration::from_secs(2) }));
+    let mut setup = Setup::with(&config, Sessions::narrow(1));
+    (0..5).for_each(|_| setup.patient(50));
+    let far = setup.now + Duration::from_secs(60);
+    let busy = Sessions::narrow(0);
+    assert_eq!(setup.scheduler.check(setup.now, far, 2, busy), Ok(()));
+    let full = setup.scheduler.check(setup.now, far, 3, busy);
+    assert!(matches!(full, Err(Rejected::QueueFull { .. })), "{full:?}");
 }

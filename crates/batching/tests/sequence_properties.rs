@@ -128,6 +128,7 @@ impl Observed {
         let fate = match self.scheduler.admit(self.now, id, deadline) {
             Ok(()) => Fate::Waiting,
             Err(Rejected::AlreadyLate | Rejected::QueueFull { .. }) => Fate::Rejected,
+            Err(Rejected::WouldBeLate { .. }) => panic!("an engine predicts nothing"),
         };
         assert_eq!(fate, expected);
         self.sequences.push(Known { steps, joins, deadline, cancelled: false, fate });

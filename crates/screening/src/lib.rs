@@ -29,4 +29,6 @@ pub use record::Record;
 pub use render::{RenderError, Renderer};
 pub use report::{REPORT_PREFIX, Report, ReportError, report_schema, verdict_words};
 pub use screener::{ScreenError, ScreenOptions, Screened, Screener, ScreenerParts};
-pub use tiers::{AnalysisModel, Generated, ModelTimings, Scored, ScreeningModel, TierError};
+pub use tiers::{
+    AnalysisModel, Generated, ModelTimings, Place, Priority, Scored, ScreeningModel, TierError,
+};

@@ -20,7 +20,7 @@ use crate::{
     record::Record,
     render::{RenderError, Renderer},
     report::Report,
-    tiers::{AnalysisModel, Generated, Scored, ScreeningModel, TierError},
+    tiers::{AnalysisModel, Generated, Place, Priority, Scored, ScreeningModel, TierError},
 };
 
 /// Why a transaction could not be decided. Nothing was written.
@@ -52,6 +52,18 @@ pub enum ScreenError {
     Serialise(#[from] serde_json::Error),
 }
 
+/// What tier 1's failure means for the decision; tier 2's never gets this far.
+impl From<TierError> for ScreenError {
+    fn from(error: TierError) -> Self {
+        match error {
+            TierError::Overloaded { retry_after } => Self::Overloaded { retry_after },
+            TierError::Deadline => Self::Deadline,
+            TierError::Stopped => Self::Stopped,
+            TierError::Input(detail) | TierError::Failed(detail) => Self::Screening(detail),
+        }
+    }
+}
+
 /// How to screen one transaction.
 #[derive(Debug, Clone, Copy)]
 pub struct ScreenOptions {
@@ -59,6 +71,8 @@ pub struct ScreenOptions {
     pub deadline: Instant,
     /// Leave no trace: velocity is not moved, nothing is recorded.
     pub dry_run: bool,
+    /// Who goes first when tier 1 has more to do than it can.
+    pub priority: Priority,
 }
 
 /// A decision and the JSON it is answered with.
@@ -97,6 +111,14 @@ pub struct ScreenerParts {
 /// Screens transactions. The only orchestrator of the cascade.
 pub struct Screener {
     parts: ScreenerParts,
+}
+
+/// A transaction that has its place in tier 1's queue and has been counted.
+struct Entered<'a> {
+    place: Box<dyn Place + 'a>,
+    facts: Facts,
+    velocity_took: Duration,
+    started: Instant,
 }
 
 /// Tier 2's part while a decision is being made.
@@ -138,7 +160,8 @@ impl Screener {
     /// Decides one transaction.
     ///
     /// Velocity is observed at once, before the future is first polled: transactions count in
-    /// the order of the calls, however their futures are interleaved.
+    /// the order of the calls, however their futures are interleaved. One that tier 1 has no
+    /// place for is refused before that and does not count.
     ///
     /// # Errors
     /// When tier 1 or the ledger could not do its part. Tier 2 never fails a decision.
@@ -148,24 +171,27 @@ impl Screener {
         options: ScreenOptions,
     ) -> impl Future<Output = Result<Screened, ScreenError>> + Send {
         let started = Instant::now();
-        let (facts, velocity_took) = self.observe(transaction, options.dry_run);
-        self.judge(facts, velocity_took, started, options)
+        let place = self.parts.screening.reserve(options.priority, options.deadline);
+        let entered = place.map(|place| {
+            let (facts, velocity_took) = self.observe(transaction, options.dry_run);
+            Entered { place, facts, velocity_took, started }
+        });
+        async move { self.judge(entered?, options).await }
     }
 
     async fn judge(
         &self,
-        facts: Facts,
-        velocity_took: Duration,
-        started: Instant,
+        entered: Entered<'_>,
         options: ScreenOptions,
     ) -> Result<Screened, ScreenError> {
+        let Entered { place, facts, velocity_took, started } = entered;
         let policy = self.policy();
         let text = self.parts.renderer.screening_text(&facts)?;
         let render_took = started.elapsed().saturating_sub(velocity_took);
         self.parts.metrics.stage(Tier::Screening, "velocity", velocity_took);
         self.parts.metrics.stage(Tier::Screening, "render", render_took);
 
-        let scored = self.score(&text, options.deadline).await?;
+        let scored = self.score(place, &text).await?;
         let facts = facts.with_score(scored.score);
         let analysed = match policy.route(scored.score) {
             Route::Clear => AnalysisOutcome::default(),
@@ -217,16 +243,8 @@ impl Screener {
         (Facts::new(transaction, velocity), took)
     }
 
-    async fn score(&self, text: &str, deadline: Instant) -> Result<Scored, ScreenError> {
-        let scored =
-            self.parts.screening.score(text, deadline).await.map_err(|error| match error {
-                TierError::Overloaded { retry_after } => ScreenError::Overloaded { retry_after },
-                TierError::Deadline => ScreenError::Deadline,
-                TierError::Stopped => ScreenError::Stopped,
-                TierError::Input(detail) | TierError::Failed(detail) => {
-                    ScreenError::Screening(detail)
-                }
-            })?;
+    async fn score(&self, place: Box<dyn Place + '_>, text: &str) -> Result<Scored, ScreenError> {
+        let scored = place.score(text).await?;
         self.parts.metrics.model(Tier::Screening, &scored.timings);
         Ok(scored)
     }
@@ -334,7 +352,7 @@ impl Screener {
     }
 
     async fn record(&self, record: Record, dry_run: bool) -> Result<Screened, ScreenError> {
-        let response = serde_json::to_string(&record.decision)?;
+        let response = record.response_json()?;
         let Some(ledger) = self.parts.ledger.as_ref().filter(|_| !dry_run) else {
             if dry_run {
                 self.parts.metrics.dry_runs.inc();
@@ -346,7 +364,7 @@ impl Screener {
         let entry = NewDecision {
             account_id: record.facts.transaction.account.id.clone(),
             event_time: record.facts.transaction.timestamp,
-            record: serde_json::to_string(&record)?,
+            record: record.to_json()?,
             response: response.clone(),
             decision: record.decision.clone(),
         };

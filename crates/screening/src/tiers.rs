@@ -62,14 +62,37 @@ pub struct Generated {
     pub timings: ModelTimings,
 }
 
-/// Tier 1: scores a rendered transaction.
-#[async_trait]
+/// Whose transaction tier 1 scores first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Priority {
+    /// A payment waits for this one answer.
+    #[default]
+    Interactive,
+    /// One line of a batch.
+    Bulk,
+}
+
+/// Tier 1: scores rendered transactions.
 pub trait ScreeningModel: Send + Sync {
     /// Which package scores.
     fn package(&self) -> &PackageRef;
 
-    /// The calibrated score of a text.
-    async fn score(&self, text: &str, deadline: Instant) -> Result<Scored, TierError>;
+    /// Asks for a place in the queue, before anything is counted or rendered.
+    ///
+    /// # Errors
+    /// When the queue is full, or an answer by the deadline is not to be expected.
+    fn reserve(
+        &self,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Box<dyn Place + '_>, TierError>;
+}
+
+/// A place in tier 1's queue; whoever drops it gives it back.
+#[async_trait]
+pub trait Place: Send {
+    /// The calibrated score of a text, by the deadline of the reservation.
+    async fn score(self: Box<Self>, text: &str) -> Result<Scored, TierError>;
 }
 
 /// Tier 2: writes a report about a rendered case.

@@ -21,6 +21,16 @@ async fn a_low_score_is_cleared_by_tier_1_alone() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_tier_1_has_no_place_for_does_not_count() {
+    let full = TierError::Overloaded { retry_after: Duration::from_secs(1) };
+    let harness = Harness::failing(full).await;
+    let refused = harness.screen(transaction("tx-1", "12.50")).await;
+    assert!(matches!(refused, Err(ScreenError::Overloaded { .. })), "{refused:?}");
+    let seen = harness.screener.velocity().peek(&transaction("tx-2", "12.50"));
+    assert_eq!(seen.account.h1.count, 0);
+}
+
+#[tokio::test]
 async fn a_high_score_is_escalated_and_carries_the_report() {
     let harness = Harness::start(0.5, Analyst::says("fraud", 0.97)).await;
     let decision = harness.screen(transaction("tx-1", "900")).await.unwrap().decision;

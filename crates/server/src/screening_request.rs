@@ -6,7 +6,7 @@ use domain::{
     ObjectReader, ParseContext, Transaction, Violations,
     reader::{kind_of, string},
 };
-use screening::{ScreenOptions, Screened};
+use screening::{Priority, ScreenOptions, Screened};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
@@ -21,27 +21,29 @@ pub(crate) struct ScreeningRequest {
     transaction: Transaction,
     deadline: Option<Duration>,
     dry_run: bool,
+    priority: Priority,
 }
 
 impl ScreeningRequest {
     /// Parses the body of `/v1/screen`.
     pub(crate) fn parse(value: &Value, context: &ParseContext) -> Result<Self, Violations> {
-        Self::envelope(value, context, &[])
+        Self::envelope(value, context, &[], Priority::Interactive)
     }
 
     /// Parses a line of a batch: a bare transaction, or an envelope such as a labelled sample.
     pub(crate) fn parse_line(value: &Value, context: &ParseContext) -> Result<Self, Violations> {
         if value.get("transaction").is_some() {
-            return Self::envelope(value, context, &SAMPLE_MEMBERS);
+            return Self::envelope(value, context, &SAMPLE_MEMBERS, Priority::Bulk);
         }
         let transaction = Transaction::parse(value, context)?;
-        Ok(Self { transaction, deadline: None, dry_run: false })
+        Ok(Self { transaction, deadline: None, dry_run: false, priority: Priority::Bulk })
     }
 
     fn envelope(
         value: &Value,
         context: &ParseContext,
         ignored: &[&'static str],
+        priority: Priority,
     ) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let request = ObjectReader::open(value, "", &mut violations).and_then(|mut reader| {
@@ -54,7 +56,7 @@ impl ScreeningRequest {
                 reader.take(name);
             }
             reader.close();
-            Some(Self { transaction: transaction?, deadline, dry_run })
+            Some(Self { transaction: transaction?, deadline, dry_run, priority })
         });
         violations.into_result()?;
         request.ok_or_else(Violations::default)
@@ -67,7 +69,7 @@ impl ScreeningRequest {
         arrived: Instant,
     ) -> Result<Screened, ApiError> {
         let deadline = arrived + self.deadline.unwrap_or_else(|| state.default_deadline());
-        let options = ScreenOptions { deadline, dry_run: self.dry_run };
+        let options = ScreenOptions { deadline, dry_run: self.dry_run, priority: self.priority };
         match timeout_at(deadline, state.screener.screen(self.transaction, options)).await {
             Ok(screened) => screened.map_err(ApiError::from),
             Err(_) => Err(ApiError::Deadline),

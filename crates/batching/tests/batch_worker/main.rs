@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use batching::{BatchError, BatchPool, DynamicConfig, ModelError, SpawnError};
+use batching::{BatchError, BatchPool, DynamicConfig, Fleet, ModelError, Priority, SpawnError};
 use prometheus::Registry;
 use tokio::task::JoinSet;
 
@@ -19,7 +19,8 @@ use crate::setup::{Multiplier, Order, Setup, Text, admit, far, poll_now, text, t
 async fn each_request_gets_the_answer_to_its_own_input() {
     let config = DynamicConfig::default();
     let models = vec![Multiplier, Multiplier, Multiplier];
-    let (handle, _pool) = BatchPool::spawn(models, &config, tier(&Registry::new())).unwrap();
+    let (handle, _pool) =
+        BatchPool::spawn(Fleet::narrow(models), &config, tier(&Registry::new())).unwrap();
     let mut requests = JoinSet::new();
     for name in 0..200 {
         let handle = handle.clone();
@@ -59,6 +60,151 @@ async fn requests_of_near_equal_length_share_the_next_batch() {
     );
     assert_eq!(setup.queue_depth(), 0);
     assert_eq!(setup.rejected(), [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn equal_requests_in_flight_are_computed_once() {
+    let setup = Setup::new();
+    let mut running = pin!(setup.handle.predict(text(1), far()));
+    admit(running.as_mut());
+    assert_eq!(setup.started(), [1]);
+    let mut same_as_running = pin!(setup.handle.predict(text(1), far()));
+    let mut waiting = pin!(setup.handle.predict(text(2), far()));
+    let mut same_as_waiting = pin!(setup.handle.predict(text(2), far()));
+    let mut other_length = pin!(setup.handle.predict(Text { name: 2, length: 90 }, far()));
+    admit(same_as_running.as_mut());
+    admit(waiting.as_mut());
+    admit(same_as_waiting.as_mut());
+    admit(other_length.as_mut());
+    assert_eq!(setup.queue_depth(), 2);
+    (0..3).for_each(|_| setup.order(Order::Answer));
+    for (request, output) in
+        [(running, 10), (same_as_running, 10), (waiting, 20), (same_as_waiting, 20)]
+    {
+        assert_eq!(request.await.unwrap().output, output);
+    }
+    other_length.await.unwrap();
+    assert_eq!([setup.started(), setup.started()], [[2], [2]]);
+    assert_eq!(setup.series("weir_coalesced_total{tier=\"screening\"}"), 2);
+}
+
+#[tokio::test]
+async fn a_shared_request_is_computed_as_long_as_one_of_its_callers_stays() {
+    let setup = Setup::new();
+    let mut running = pin!(setup.handle.predict(text(1), far()));
+    admit(running.as_mut());
+    assert_eq!(setup.started(), [1]);
+    let mut stays = pin!(setup.handle.predict(text(2), far()));
+    {
+        let mut leads = pin!(setup.handle.predict(text(2), far()));
+        admit(leads.as_mut());
+        admit(stays.as_mut());
+    }
+    {
+        let mut joins_and_leaves = pin!(setup.handle.predict(text(2), far()));
+        admit(joins_and_leaves.as_mut());
+    }
+    assert_eq!(setup.queue_depth(), 1);
+    (0..2).for_each(|_| setup.order(Order::Answer));
+    running.await.unwrap();
+    assert_eq!(stays.await.unwrap().output, 20);
+    assert_eq!(setup.started(), [2]);
+    assert_eq!(setup.rejected(), [0, 0, 2, 0]);
+}
+
+#[tokio::test]
+async fn a_shared_request_that_all_callers_have_left_is_not_computed() {
+    let setup = Setup::new();
+    let mut running = pin!(setup.handle.predict(text(1), far()));
+    admit(running.as_mut());
+    assert_eq!(setup.started(), [1]);
+    {
+        let mut first = pin!(setup.handle.predict(text(2), far()));
+        let mut second = pin!(setup.handle.predict(text(2), far()));
+        admit(first.as_mut());
+        admit(second.as_mut());
+    }
+    assert_eq!(setup.queue_depth(), 0);
+    (0..2).for_each(|_| setup.order(Order::Answer));
+    running.await.unwrap();
+    assert_eq!(setup.handle.predict(text(3), far()).await.unwrap().output, 30);
+    assert_eq!(setup.started(), [3]);
+}
+
+#[tokio::test]
+async fn the_sharers_of_a_request_are_told_of_its_failure() {
+    let setup = Setup::new();
+    let mut first = pin!(setup.handle.predict(text(1), far()));
+    let mut second = pin!(setup.handle.predict(text(1), far()));
+    admit(first.as_mut());
+    admit(second.as_mut());
+    setup.order(Order::Fail);
+    let failed = Err(BatchError::Model(ModelError("told to fail".to_owned())));
+    assert_eq!([first.await, second.await], [failed.clone(), failed]);
+    setup.order(Order::Answer);
+    assert_eq!(setup.handle.predict(text(1), far()).await.unwrap().output, 10);
+}
+
+#[tokio::test]
+async fn a_reserved_place_counts_until_it_is_used_or_given_back() {
+    let setup = Setup::with_depth(1);
+    let mut running = pin!(setup.handle.predict(text(1), far()));
+    admit(running.as_mut());
+    assert_eq!(setup.started(), [1]);
+    let place = setup.handle.reserve(Priority::Bulk, far()).unwrap();
+    assert!(matches!(
+        setup.handle.reserve(Priority::Interactive, far()),
+        Err(BatchError::Overloaded { .. })
+    ));
+    drop(place);
+    let place = setup.handle.reserve(Priority::Interactive, far()).unwrap();
+    (0..2).for_each(|_| setup.order(Order::Answer));
+    assert_eq!(place.predict(text(2)).await.unwrap().output, 20);
+    assert_eq!(running.await.unwrap().output, 10);
+    assert_eq!(setup.rejected(), [1, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_lone_request_runs_on_the_wide_session_and_the_next_waits_for_its_cores() {
+    let (setup, narrow_started, narrow_orders) = Setup::with_a_wide_session();
+    let mut lone = pin!(setup.handle.predict(text(1), far()));
+    admit(lone.as_mut());
+    assert_eq!(setup.started(), [1]);
+    let mut second = pin!(setup.handle.predict(Text { name: 2, length: 20 }, far()));
+    let mut third = pin!(setup.handle.predict(Text { name: 3, length: 90 }, far()));
+    admit(second.as_mut());
+    admit(third.as_mut());
+    assert_eq!(setup.queue_depth(), 2);
+    setup.order(Order::Answer);
+    assert_eq!(lone.await.unwrap().output, 10);
+    (0..2).for_each(|_| narrow_orders.send(Order::Answer).unwrap());
+    setup.order(Order::Answer);
+    assert_eq!(second.await.unwrap().output, 20);
+    assert_eq!(third.await.unwrap().output, 30);
+    assert_eq!(narrow_started.recv_timeout(setup::PATIENCE).unwrap(), [2]);
+    let batches = |session| {
+        setup.series(&format!("weir_batches_total{{session=\"{session}\",tier=\"screening\"}}"))
+    };
+    assert_eq!(batches("narrow") + batches("wide"), 3);
+}
+
+#[tokio::test]
+async fn shutdown_computes_what_waits_behind_a_wide_run() {
+    let (setup, _narrow_started, narrow_orders) = Setup::with_a_wide_session();
+    let Setup { handle, pool, started, orders, registry: _ } = setup;
+    let mut lone = pin!(handle.predict(text(1), far()));
+    admit(lone.as_mut());
+    assert_eq!(started.recv_timeout(setup::PATIENCE).unwrap(), [1]);
+    let mut second = pin!(handle.predict(text(2), far()));
+    admit(second.as_mut());
+    let stopping = thread::spawn(|| pool.shutdown());
+    for _ in 0..2 {
+        // Either session may compute the second; the other has left by then.
+        let _ = (orders.send(Order::Answer), narrow_orders.send(Order::Answer));
+    }
+    lone.await.unwrap();
+    assert_eq!(second.await.unwrap().output, 20);
+    stopping.join().unwrap();
 }
 
 #[tokio::test]
@@ -232,7 +378,7 @@ async fn dropping_the_pool_answers_what_waits_and_finishes_what_runs() {
 #[test]
 fn a_pool_without_a_model_is_refused() {
     let spawned = BatchPool::spawn(
-        Vec::<Multiplier>::new(),
+        Fleet::narrow(Vec::<Multiplier>::new()),
         &DynamicConfig::default(),
         tier(&Registry::new()),
     );

@@ -8,14 +8,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use batching::{
-    BatchHandle, BatchModel, BatchPool, BatchingMetrics, DynamicConfig, ModelError, TierMetrics,
+    BatchHandle, BatchModel, BatchPool, BatchShape, BatchingMetrics, DynamicConfig, DynamicMetrics,
+    Fleet, ModelError, Wide,
 };
 use prometheus::{Registry, TextEncoder};
 
 /// Long enough that only a broken test waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Text {
     pub(crate) name: u32,
     pub(crate) length: usize,
@@ -103,8 +104,35 @@ impl Setup {
         let (orders, orders_receiver) = sync_channel(64);
         let model = Obedient { started: started_sender, orders: orders_receiver };
         let registry = Registry::new();
-        let (handle, pool) = BatchPool::spawn(vec![model], config, tier(&registry)).unwrap();
+        let fleet = Fleet::narrow(vec![model]);
+        let (handle, pool) = BatchPool::spawn(fleet, config, tier(&registry)).unwrap();
         Self { handle, started, orders, registry, pool }
+    }
+
+    /// One narrow and one wide session, which take their orders from one channel each; the
+    /// narrow one's are answered here, the wide one's are those of the setup.
+    pub(crate) fn with_a_wide_session() -> (Self, Receiver<Vec<u32>>, SyncSender<Order>) {
+        let channels = || {
+            let (started_sender, started) = sync_channel(64);
+            let (orders, orders_receiver) = sync_channel(64);
+            (Obedient { started: started_sender, orders: orders_receiver }, started, orders)
+        };
+        let (model, narrow_started, narrow_orders) = channels();
+        let (wide, started, orders) = channels();
+        let registry = Registry::new();
+        let shape = |texts| BatchShape { texts, tokens: 50 };
+        let fleet = Fleet {
+            narrow: vec![model],
+            narrow_runs: vec![(shape(1), Duration::from_millis(9))],
+            wide: Some(Wide {
+                model: wide,
+                cores: 2,
+                runs: vec![(shape(1), Duration::from_millis(5))],
+            }),
+        };
+        let config = DynamicConfig::default();
+        let (handle, pool) = BatchPool::spawn(fleet, &config, tier(&registry)).unwrap();
+        (Self { handle, started, orders, registry, pool }, narrow_started, narrow_orders)
     }
 
     pub(crate) fn started(&self) -> Vec<u32> {
@@ -134,8 +162,8 @@ impl Setup {
     }
 }
 
-pub(crate) fn tier(registry: &Registry) -> TierMetrics {
-    BatchingMetrics::register(registry).unwrap().tier("screening")
+pub(crate) fn tier(registry: &Registry) -> DynamicMetrics {
+    BatchingMetrics::register(registry).unwrap().dynamic("screening")
 }
 
 /// Admits the request without waiting for its answer.

@@ -8,8 +8,8 @@ use ledger::Ledger;
 use package::Template;
 use prometheus::{Registry, TextEncoder};
 use screening::{
-    AnalysisModel, Generated, ModelTimings, Policy, Renderer, Scored, ScreenError, ScreenOptions,
-    Screened, Screener, ScreenerParts, ScreeningMetrics, ScreeningModel, TierError,
+    AnalysisModel, Generated, ModelTimings, Place, Policy, Priority, Renderer, Scored, ScreenError,
+    ScreenOptions, Screened, Screener, ScreenerParts, ScreeningMetrics, ScreeningModel, TierError,
 };
 use tokio::time::Instant;
 use velocity::VelocityStore;
@@ -56,14 +56,25 @@ impl Analyst {
 
 struct StubScreening(PackageRef, Result<f64, TierError>);
 
-#[async_trait]
 impl ScreeningModel for StubScreening {
     fn package(&self) -> &PackageRef {
         &self.0
     }
 
-    async fn score(&self, _text: &str, _deadline: Instant) -> Result<Scored, TierError> {
-        let score = Score::new(self.1.clone()?).map_err(TierError::Failed)?;
+    fn reserve(&self, _: Priority, _: Instant) -> Result<Box<dyn Place + '_>, TierError> {
+        if let Err(TierError::Overloaded { retry_after }) = &self.1 {
+            return Err(TierError::Overloaded { retry_after: *retry_after });
+        }
+        Ok(Box::new(StubPlace(self)))
+    }
+}
+
+struct StubPlace<'a>(&'a StubScreening);
+
+#[async_trait]
+impl Place for StubPlace<'_> {
+    async fn score(self: Box<Self>, _text: &str) -> Result<Scored, TierError> {
+        let score = Score::new(self.0.1.clone()?).map_err(TierError::Failed)?;
         Ok(Scored { score, timings: ModelTimings::default() })
     }
 }
@@ -150,7 +161,11 @@ impl Harness {
 }
 
 fn options(dry_run: bool) -> ScreenOptions {
-    ScreenOptions { deadline: Instant::now() + Duration::from_secs(5), dry_run }
+    ScreenOptions {
+        deadline: Instant::now() + Duration::from_secs(5),
+        dry_run,
+        priority: Priority::Interactive,
+    }
 }
 
 pub(crate) fn transaction(id: &str, amount: &str) -> Transaction {

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod load;
 mod models;
 pub mod render;
 pub mod screen;
@@ -28,6 +29,7 @@ use crate::settings::{Settings, SettingsError, Sources};
 ///   weir serve --check
 ///   weir screen samples/payments.ndjson
 ///   weir models verify models/screening
+///   weir load --rate 200 --duration 30s
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, verbatim_doc_comment)]
 struct Cli {
@@ -51,6 +53,7 @@ enum Command {
     Screen(screen::Args),
     Render(render::Args),
     Models(models::Args),
+    Load(Box<load::Args>),
 }
 
 /// Runs the command that the process was started with.
@@ -74,13 +77,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&args, sources),
         Command::Screen(args) => {
             let settings = load(&sources)?;
-            runtime()?.block_on(screen::run(&args, &settings))
+            runtime(settings.http.threads)?.block_on(screen::run(&args, &settings))
         }
         Command::Render(args) => {
             load(&sources)?;
             render::run(&args)
         }
         Command::Models(args) => models::run(&args, &load(&sources)?),
+        Command::Load(args) => load::run(&args),
     }
 }
 
@@ -91,8 +95,11 @@ fn load(sources: &Sources) -> Result<Settings, SettingsError> {
     Ok(settings)
 }
 
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+/// A request costs the models tens of times what it costs these threads: half of the cores are
+/// enough for them, and more would only get into each other's way.
+fn runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
+    let threads = if threads == 0 { (crate::models::cores() / 2).max(1) } else { threads };
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use futures::{StreamExt, stream::FuturesOrdered};
 use indicatif::ProgressBar;
-use screening::{ScreenError, ScreenOptions, Screened, Screener};
+use screening::{Priority, ScreenError, ScreenOptions, Screened, Screener};
 use tokio::time::Instant;
 
 use super::summary::Summary;
@@ -126,8 +126,11 @@ impl Run {
             if let Some(case) = next.and_then(|case| self.usable(case, &progress)) {
                 self.labels.release(case.transaction.timestamp, screener.velocity());
                 self.labels.hold(&case);
-                let options =
-                    ScreenOptions { deadline: Instant::now() + self.deadline, dry_run: false };
+                let options = ScreenOptions {
+                    deadline: Instant::now() + self.deadline,
+                    dry_run: false,
+                    priority: Priority::Bulk,
+                };
                 // Velocity counts here, in the order of the lines.
                 let screened = screener.screen(case.transaction.clone(), options);
                 let compare = every.is_some_and(|every| read.is_multiple_of(every));

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, mut sources: Sources) -> anyhow::Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     }
     crate::telemetry::init(&settings.log);
-    super::runtime()?.block_on(serve(&settings, policy, policy_document))
+    super::runtime(settings.http.threads)?.block_on(serve(&settings, policy, policy_document))
 }
 
 async fn serve(

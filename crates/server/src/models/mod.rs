@@ -55,7 +55,7 @@ impl Models {
 
         let package = open(&settings.screening.package)?;
         let input = template(&package, "input.j2", DEFAULT_INPUT)?;
-        let tier = batching.tier("screening");
+        let tier = batching.dynamic("screening");
         let (screening, pool) =
             screening_tier::start(&runtime, &package, &settings.screening, tier)
                 .with_context(|| format!("tier 1 package {}", package.dir().display()))?;
@@ -121,10 +121,13 @@ fn tier_error(error: BatchError) -> TierError {
     }
 }
 
-/// A setting of zero means as many as there are cores, by the cgroup's quota.
+/// How many cores this process may use: the affinity mask, and the cgroup's quota where there is
+/// one.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A setting of zero means as many as there are cores.
 fn or_cores(setting: usize) -> usize {
-    match setting {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        set => set,
-    }
+    if setting == 0 { cores() } else { setting }
 }

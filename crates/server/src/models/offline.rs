@@ -4,7 +4,7 @@ use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use batching::BatchModel;
 use domain::Score;
-use onnx::{ClassifierWorker, Runtime, RuntimeConfig, TextEncoder};
+use onnx::{ClassifierWorker, Runtime, RuntimeConfig, SessionConfig, TextEncoder};
 use prometheus::Registry;
 use screening::{Policy, Screener, ScreenerParts, ScreeningMetrics};
 use velocity::VelocityStore;
@@ -23,7 +23,7 @@ impl OfflineClassifier {
     pub(crate) fn load(dir: &Path, library: Option<PathBuf>) -> anyhow::Result<Self> {
         let runtime = Runtime::load(&RuntimeConfig { library })?;
         let package = package::Package::open(&locate(dir))?;
-        let classifier = screening_tier::load(&runtime, &package, 1)?;
+        let classifier = screening_tier::load(&runtime, &package, SessionConfig::default())?;
         Ok(Self { encoder: classifier.encoder(), worker: classifier.default_worker()? })
     }
 

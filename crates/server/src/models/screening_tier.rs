@@ -1,26 +1,31 @@
 //! Tier 1: a classifier behind dynamic batching.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use async_trait::async_trait;
-use batching::{BatchHandle, BatchModel, BatchPool, DynamicConfig, TierMetrics};
+use batching::{
+    BatchHandle, BatchModel, BatchPool, BatchShape, DynamicConfig, DynamicMetrics, Fleet, Permit,
+    Runs, Wide,
+};
 use domain::{PackageRef, Score};
 use onnx::{
     Classification, Classifier, ClassifierConfig, ClassifierWorker, EncodedText, Runtime,
     SessionConfig, TextEncoder,
 };
 use package::{ClassifierGolden, Package, read_golden};
-use screening::{ModelTimings, Scored, ScreeningModel, TierError};
+use screening::{ModelTimings, Place, Priority, Scored, ScreeningModel, TierError};
 use tokio::time::Instant;
 
-use super::{or_cores, reference, tier_error};
-use crate::settings::Screening;
+use super::{cores, reference, tier_error};
+use crate::settings::{ExecutionProvider, Screening};
 
 /// How many golden vectors are checked at every start; `weir models verify` checks them all.
 const GOLDEN_AT_START: usize = 16;
-/// Lengths, in tokens, that every worker runs once before the first request.
-const WARM_UP_LENGTHS: &[usize] = &[8, 16, 32, 48, 64, 96, 128];
+/// Lengths, in tokens, that every session runs before the first request.
+const WARM_UP_LENGTHS: &[usize] = &[16, 32, 64, 128];
+/// More threads than this gain a text of a hundred tokens nothing.
+const WIDE_THREADS_MAX: usize = 4;
 
 /// Tier 1 as the cascade sees it.
 pub(super) struct ClassifierTier {
@@ -34,35 +39,102 @@ pub(super) fn start(
     runtime: &Runtime,
     package: &Package,
     settings: &Screening,
-    metrics: TierMetrics,
+    metrics: DynamicMetrics,
 ) -> anyhow::Result<(ClassifierTier, BatchPool)> {
-    let classifier = load(runtime, package, settings.intra_threads)?;
+    let session = SessionConfig {
+        intra_threads: settings.intra_threads,
+        provider: provider(settings.execution_provider),
+        ..SessionConfig::default()
+    };
+    let classifier = load(runtime, package, session)?;
     let encoder = classifier.encoder();
-    let mut workers = classifier.workers(or_cores(settings.workers), settings.intra_threads)?;
-    let lengths: Vec<usize> =
-        WARM_UP_LENGTHS.iter().copied().filter(|length| *length <= encoder.max_tokens()).collect();
-    for worker in &mut workers {
-        worker.warm_up(&lengths, &[1, settings.max_batch_size])?;
-    }
-    if let Some(worker) = workers.first_mut() {
+    let mut fleet = fleet(&classifier, settings)?;
+    if let Some(worker) = fleet.narrow.first_mut() {
         check_golden(package, &encoder, worker)?;
     }
     let bound = |value: usize| NonZeroUsize::new(value).context("a bound of 0");
     let config = DynamicConfig {
         max_batch_size: bound(settings.max_batch_size)?,
         max_queue_depth: bound(settings.max_queue_depth)?,
+        max_queue_delay: Duration::from_micros(settings.max_queue_delay_us),
         ..DynamicConfig::default()
     };
-    let (handle, pool) = BatchPool::spawn(workers, &config, metrics)?;
+    let (handle, pool) = BatchPool::spawn(fleet, &config, metrics)?;
     Ok((ClassifierTier { package: reference(package), encoder, handle }, pool))
+}
+
+/// One narrow session per core and, where there are several cores, a wide one over all of them;
+/// all warm.
+fn fleet(classifier: &Classifier, settings: &Screening) -> anyhow::Result<Fleet<ClassifierWorker>> {
+    let threads = settings.intra_threads;
+    let count = match settings.workers {
+        0 => (cores() / threads).max(1),
+        set => set,
+    };
+    let wide_threads = match settings.wide_threads {
+        0 => (count * threads).min(WIDE_THREADS_MAX),
+        set => set,
+    };
+    let sizes = [1, settings.max_batch_size];
+    let mut fleet = Fleet::narrow(Vec::new());
+    for warm in side_by_side(count, || warm_worker(classifier, threads, &sizes))? {
+        let (worker, runs) = warm?;
+        fleet.narrow.push(worker);
+        fleet.narrow_runs.extend(runs);
+    }
+    if wide_threads > threads {
+        let (model, runs) = warm_worker(classifier, wide_threads, &[1])?;
+        fleet.wide = Some(Wide { model, cores: wide_threads, runs });
+    }
+    Ok(fleet)
+}
+
+/// What `work` answers on so many threads at once.
+fn side_by_side<T: Send>(count: usize, work: impl Fn() -> T + Sync) -> anyhow::Result<Vec<T>> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..count).map(|_| scope.spawn(&work)).collect();
+        let panicked = |_| anyhow!("a thread panicked");
+        threads.into_iter().map(|thread| thread.join().map_err(panicked)).collect()
+    })
+}
+
+fn warm_worker(
+    classifier: &Classifier,
+    threads: usize,
+    sizes: &[usize],
+) -> anyhow::Result<(ClassifierWorker, Runs)> {
+    let mut worker = classifier.worker(threads)?;
+    let runs = warm_up(&mut worker, classifier.encoder().max_tokens(), sizes)?;
+    Ok((worker, runs))
+}
+
+/// Runs every shape twice: the first time pays for allocations, the second is measured.
+fn warm_up(worker: &mut ClassifierWorker, longest: usize, sizes: &[usize]) -> anyhow::Result<Runs> {
+    let mut runs = Runs::new();
+    for &tokens in WARM_UP_LENGTHS.iter().filter(|length| **length <= longest) {
+        for &texts in sizes {
+            worker.warm_up(&[tokens], &[texts])?;
+            let started = Instant::now();
+            worker.warm_up(&[tokens], &[texts])?;
+            runs.push((BatchShape { texts, tokens }, started.elapsed()));
+        }
+    }
+    Ok(runs)
+}
+
+fn provider(setting: ExecutionProvider) -> onnx::ExecutionProvider {
+    match setting {
+        ExecutionProvider::Cpu => onnx::ExecutionProvider::Cpu,
+        ExecutionProvider::OpenVino => onnx::ExecutionProvider::OpenVino,
+        ExecutionProvider::Cuda => onnx::ExecutionProvider::Cuda,
+    }
 }
 
 pub(super) fn load(
     runtime: &Runtime,
     package: &Package,
-    intra_threads: usize,
+    session: SessionConfig,
 ) -> anyhow::Result<Classifier> {
-    let session = SessionConfig { intra_threads, ..SessionConfig::default() };
     let config = ClassifierConfig { session, ..ClassifierConfig::default() };
     Ok(Classifier::load(runtime, package, &config)?)
 }
@@ -98,19 +170,39 @@ fn check_golden(
     Ok(())
 }
 
-#[async_trait]
 impl ScreeningModel for ClassifierTier {
     fn package(&self) -> &PackageRef {
         &self.package
     }
 
-    async fn score(&self, text: &str, deadline: Instant) -> Result<Scored, TierError> {
+    fn reserve(
+        &self,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Box<dyn Place + '_>, TierError> {
+        let priority = match priority {
+            Priority::Interactive => batching::Priority::Interactive,
+            Priority::Bulk => batching::Priority::Bulk,
+        };
+        let permit = self.handle.reserve(priority, deadline.into_std()).map_err(tier_error)?;
+        Ok(Box::new(Reserved { encoder: &self.encoder, permit }))
+    }
+}
+
+/// A place in the queue, with what turns text into tokens on the caller's thread.
+struct Reserved<'a> {
+    encoder: &'a TextEncoder,
+    permit: Permit<EncodedText, Classification>,
+}
+
+#[async_trait]
+impl Place for Reserved<'_> {
+    async fn score(self: Box<Self>, text: &str) -> Result<Scored, TierError> {
         let started = Instant::now();
         let encoded =
             self.encoder.encode(text).map_err(|error| TierError::Input(error.to_string()))?;
         let encode = started.elapsed();
-        let predicted =
-            self.handle.predict(encoded, deadline.into_std()).await.map_err(tier_error)?;
+        let predicted = self.permit.predict(encoded).await.map_err(tier_error)?;
         let score = Score::new(predicted.output.probability).map_err(TierError::Failed)?;
         let timings = ModelTimings { encode, queue: predicted.queue, run: predicted.run };
         Ok(Scored { score, timings })

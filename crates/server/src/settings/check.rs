@@ -18,9 +18,10 @@ impl Settings {
         if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
     }
 
-    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 20] {
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 23] {
         let (http, screening, analysis) = (&self.http, &self.screening, &self.analysis);
         [
+            ("http.threads", http.threads as u64, 0..=1024),
             ("http.max_connections", http.max_connections as u64, 1..=1_000_000),
             ("http.max_in_flight", http.max_in_flight as u64, 1..=1_000_000),
             ("http.body_limit_bytes", http.body_limit_bytes as u64, 1024..=64 * MEBIBYTE),
@@ -31,6 +32,8 @@ impl Settings {
             ("http.body_timeout_ms", http.body_timeout_ms, 1..=600_000),
             ("screening.workers", screening.workers as u64, 0..=1024),
             ("screening.intra_threads", screening.intra_threads as u64, 1..=1024),
+            ("screening.wide_threads", screening.wide_threads as u64, 0..=1024),
+            ("screening.max_queue_delay_us", screening.max_queue_delay_us, 0..=1_000_000),
             ("screening.max_batch_size", screening.max_batch_size as u64, 1..=256),
             ("screening.max_queue_depth", screening.max_queue_depth as u64, 1..=1_000_000),
             ("analysis.intra_threads", analysis.intra_threads as u64, 0..=1024),

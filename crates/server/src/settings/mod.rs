@@ -16,7 +16,8 @@ pub(crate) use check::DEADLINE_MS;
 pub use environment::{CONFIG_VARIABLE, LOG_VARIABLE, keys};
 pub use locate::locate;
 pub use sections::{
-    Analysis, Http, LedgerFile, Log, LogFormat, PolicyFile, Runtime, Screening, Shutdown, Velocity,
+    Analysis, ExecutionProvider, Http, LedgerFile, Log, LogFormat, PolicyFile, Runtime, Screening,
+    Shutdown, Velocity,
 };
 
 /// Everything an operator can choose. Documented in `docs/configuration.md`.

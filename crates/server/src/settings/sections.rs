@@ -35,6 +35,8 @@ impl Default for Log {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
+    /// Threads that parse, render and answer; 0 means half as many as there are cores.
+    pub threads: usize,
     /// Most connections open at once; more wait to be accepted.
     pub max_connections: usize,
     /// Most `/v1` requests answered at once; more get 429.
@@ -56,6 +58,7 @@ pub struct Http {
 impl Default for Http {
     fn default() -> Self {
         Self {
+            threads: 0,
             max_connections: 4096,
             max_in_flight: 1024,
             body_limit_bytes: 256 * 1024,
@@ -77,18 +80,38 @@ pub struct Runtime {
     pub library: Option<PathBuf>,
 }
 
+/// What computes a model. The ONNX Runtime library must have it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutionProvider {
+    /// ONNX Runtime's own kernels.
+    #[default]
+    Cpu,
+    /// Intel's OpenVINO, on the CPU.
+    OpenVino,
+    /// NVIDIA's CUDA, on the first device.
+    Cuda,
+}
+
 /// Tier 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Screening {
     /// The model package.
     pub package: PathBuf,
-    /// Threads that compute; 0 means as many as there are cores.
+    /// What computes.
+    pub execution_provider: ExecutionProvider,
+    /// Sessions that compute side by side; 0 means one per core.
     pub workers: usize,
     /// Threads inside one computation.
     pub intra_threads: usize,
+    /// Threads of the session that answers a lone transaction; 0 means all the workers' cores,
+    /// up to four; 1 means that there is none.
+    pub wide_threads: usize,
     /// Most transactions in one batch.
     pub max_batch_size: usize,
+    /// How long a transaction may be kept waiting for company while a core is idle.
+    pub max_queue_delay_us: u64,
     /// Most transactions that wait; more get 429.
     pub max_queue_depth: usize,
 }
@@ -97,10 +120,13 @@ impl Default for Screening {
     fn default() -> Self {
         Self {
             package: "models/screening".into(),
+            execution_provider: ExecutionProvider::Cpu,
             workers: 0,
             intra_threads: 1,
+            wide_threads: 0,
             max_batch_size: 8,
-            max_queue_depth: 512,
+            max_queue_delay_us: 0,
+            max_queue_depth: 1024,
         }
     }
 }

@@ -15,8 +15,8 @@ use package::Template;
 use prometheus::Registry;
 use reqwest::{Client, RequestBuilder, Response};
 use screening::{
-    AnalysisModel, Generated, ModelTimings, Policy, Renderer, Scored, Screener, ScreenerParts,
-    ScreeningMetrics, ScreeningModel, TierError,
+    AnalysisModel, Generated, ModelTimings, Place, Policy, Priority, Renderer, Scored, Screener,
+    ScreenerParts, ScreeningMetrics, ScreeningModel, TierError,
 };
 use serde_json::{Value, json};
 use server::{App, AppParts, Settings, StopError};
@@ -107,14 +107,22 @@ impl Stub {
     }
 }
 
-#[async_trait]
 impl ScreeningModel for Stub {
     fn package(&self) -> &PackageRef {
         &self.package
     }
 
-    async fn score(&self, text: &str, _deadline: Instant) -> Result<Scored, TierError> {
-        self.act(text).await?;
+    fn reserve(&self, _: Priority, _: Instant) -> Result<Box<dyn Place + '_>, TierError> {
+        Ok(Box::new(StubPlace(self)))
+    }
+}
+
+struct StubPlace<'a>(&'a Stub);
+
+#[async_trait]
+impl Place for StubPlace<'_> {
+    async fn score(self: Box<Self>, text: &str) -> Result<Scored, TierError> {
+        self.0.act(text).await?;
         let amount: f64 = text.split_whitespace().last().unwrap().parse().unwrap();
         let score = Score::new(if amount >= 1000.0 { 0.5 } else { 0.01 }).unwrap();
         Ok(Scored { score, timings: ModelTimings::default() })

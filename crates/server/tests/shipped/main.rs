@@ -9,12 +9,17 @@ use std::time::Duration;
 use domain::{DecidedBy, Outcome};
 use futures::future::join_all;
 use package::{ClassifierGolden, DecoderGolden, Package, read_golden};
-use screening::{Report, ScreenOptions, supported_reasons};
+use screening::{Priority, Report, Scored, ScreenOptions, supported_reasons};
+use server::models::Models;
 use support::{Cascade, cases, models_dir, rendered_samples, screening_only, shipped};
 use tokio::time::Instant;
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(120)
+}
+
+async fn score(models: &Models, text: &str) -> Scored {
+    models.screening.reserve(Priority::Bulk, soon()).unwrap().score(text).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +29,7 @@ async fn tier_1_agrees_with_the_python_reference() {
     let golden: Vec<ClassifierGolden> = read_golden(&package.dir().join("golden.jsonl")).unwrap();
     assert!(golden.len() >= 32, "{} vectors", golden.len());
     for vector in &golden {
-        let scored = models.screening.score(&vector.text, soon()).await.unwrap();
+        let scored = score(&models, &vector.text).await;
         let difference = (scored.score.value() - vector.probability).abs();
         assert!(difference < 1e-4, "{difference} apart on {:?}", vector.text);
     }
@@ -36,13 +41,12 @@ async fn two_hundred_texts_score_the_same_to_the_bit_alone_and_in_batches() {
     let texts = rendered_samples(&models.renderer, 200);
     let mut alone = Vec::new();
     for text in &texts {
-        alone.push(models.screening.score(text, soon()).await.unwrap().score);
+        alone.push(score(&models, text).await.score);
     }
     for _ in 0..3 {
-        let together =
-            join_all(texts.iter().map(|text| models.screening.score(text, soon()))).await;
+        let together = join_all(texts.iter().map(|text| score(&models, text))).await;
         for ((text, alone), together) in texts.iter().zip(&alone).zip(together) {
-            let together = together.unwrap().score;
+            let together = together.score;
             assert_eq!(alone.value().to_bits(), together.value().to_bits(), "{text}");
         }
     }
@@ -54,7 +58,8 @@ async fn tier_1_clears_nine_in_ten_of_the_legitimate_samples_and_finds_most_frau
     let mut legitimate = (0, 0);
     let mut fraud = (0, 0);
     for case in cases() {
-        let options = ScreenOptions { deadline: soon(), dry_run: false };
+        let options =
+            ScreenOptions { deadline: soon(), dry_run: false, priority: Priority::Interactive };
         cascade.release_labels(&case);
         let screened = cascade.screener.screen(case.transaction.clone(), options).await.unwrap();
         let cleared = screened.decision.decided_by == DecidedBy::Screening;
@@ -112,7 +117,8 @@ async fn escalated_frauds_come_back_with_a_grounded_report() {
             cascade.screener.velocity().observe(&case.transaction);
             continue;
         }
-        let options = ScreenOptions { deadline: soon(), dry_run: false };
+        let options =
+            ScreenOptions { deadline: soon(), dry_run: false, priority: Priority::Interactive };
         let screened = cascade.screener.screen(case.transaction.clone(), options).await.unwrap();
         let Some(analysis) = screened.decision.analysis else { continue };
         analysed += 1;

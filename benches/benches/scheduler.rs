@@ -6,8 +6,8 @@ use std::{
 };
 
 use batching::{
-    BatchShape, CostModel, DynamicConfig, DynamicScheduler, Priority, RequestId, SessionKind,
-    Sessions, Waiting,
+    BatchShape, CostModel, DynamicConfig, DynamicScheduler, Priority, RequestId, RunTime,
+    SessionKind, Sessions, Waiting,
 };
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
@@ -43,7 +43,8 @@ fn admit_and_dispatch(criterion: &mut Criterion) {
                 let dispatch = scheduler.dispatch(now, Sessions::narrow(1));
                 let texts = dispatch.batch.map_or(0, |(_, ids)| ids.len());
                 let shape = BatchShape { texts, tokens: 56 };
-                scheduler.completed(SessionKind::Narrow, shape, Duration::from_millis(5));
+                let time = RunTime::undisturbed(Duration::from_millis(5));
+                scheduler.completed(SessionKind::Narrow, shape, time);
                 refill(&mut scheduler);
                 black_box(texts)
             });

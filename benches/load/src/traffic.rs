@@ -37,7 +37,7 @@ impl UniqueIds {
             return body.clone();
         }
         let end = self.ends.get(index).copied().unwrap_or(0).min(body.len());
-        let suffix = format!("-{}.{pass}", self.run);
+        let suffix = format!("-r{}p{pass}", self.run);
         let mut unique = Vec::with_capacity(body.len() + suffix.len());
         unique.extend_from_slice(&body[..end]);
         unique.extend_from_slice(suffix.as_bytes());

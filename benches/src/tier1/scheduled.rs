@@ -6,8 +6,8 @@ use std::{
 };
 
 use batching::{
-    BatchShape, CostModel, DynamicConfig, DynamicScheduler, Priority, RequestId, SessionKind,
-    Sessions, Waiting,
+    BatchShape, CostModel, DynamicConfig, DynamicScheduler, Priority, RequestId, RunTime,
+    SessionKind, Sessions, Waiting,
 };
 
 use super::{bare::Feed, graph::Graph, online::Arrivals};
@@ -66,7 +66,7 @@ impl Feed for Scheduled {
     fn done(&mut self, batch: &[usize], took: Duration) {
         let tokens = batch.iter().map(|text| self.lengths[*text]).max().unwrap_or(0);
         let shape = BatchShape { texts: batch.len(), tokens };
-        self.scheduler.completed(SessionKind::Narrow, shape, took);
+        self.scheduler.completed(SessionKind::Narrow, shape, RunTime::undisturbed(took));
         self.refill(batch.len());
     }
 }

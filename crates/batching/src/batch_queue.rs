@@ -8,14 +8,14 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::admission::Rejected;
 use crate::batch_worker::Predicted;
-use crate::cost::BatchShape;
+use crate::cost::{BatchShape, RunTime};
 use crate::dynamic::{DynamicScheduler, Priority, RequestId, SessionKind, Sessions};
 use crate::error::BatchError;
 use crate::metrics::{DepthShare, DynamicMetrics};
@@ -46,7 +46,7 @@ pub(crate) struct Work<I> {
 pub(crate) struct Computed<O> {
     pub(crate) outputs: Result<Vec<O>, ModelError>,
     pub(crate) started_at: Instant,
-    pub(crate) run: Duration,
+    pub(crate) time: RunTime,
 }
 
 struct State<I, O> {
@@ -192,11 +192,12 @@ impl<I: Eq + Hash, O: Clone> BatchQueue<I, O> {
 
     /// Answers every caller of a batch.
     pub(crate) fn complete(&self, kind: SessionKind, work: &Work<I>, computed: Computed<O>) {
-        let Computed { outputs, started_at, run } = computed;
+        let Computed { outputs, started_at, time } = computed;
+        let run = time.wall;
         let requests: Vec<Request<I, O>> = {
             let mut state = self.state.lock();
             if outputs.is_ok() {
-                state.scheduler.completed(kind, work.shape, run);
+                state.scheduler.completed(kind, work.shape, time);
                 self.metrics.show_cost(kind, state.scheduler.cost(kind));
             } else {
                 state.scheduler.failed(work.shape.texts);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::batch_queue::{BatchQueue, Computed, Work};
+use crate::core_time::{Stopwatch, give_way};
 use crate::cost::{BatchShape, CostModel};
 use crate::dynamic::{DynamicConfig, DynamicScheduler, Priority, SessionKind, Sessions};
 use crate::error::{BatchError, SpawnError};
@@ -210,13 +211,15 @@ fn serve<M: BatchModel>(
     kind: SessionKind,
     queue: &BatchQueue<M::Input, M::Output>,
 ) {
+    give_way();
     while let Some(work) = queue.take(index) {
-        let started_at = Instant::now();
+        let stopwatch = Stopwatch::start();
         let outputs = compute(&mut model, &work);
-        let run = started_at.elapsed();
+        let time = stopwatch.stop(kind == SessionKind::Narrow);
+        let started_at = stopwatch.started_at();
         let padded = work.shape.texts * work.shape.tokens;
         queue.metrics.ran(kind, work.shape.texts, work.tokens, padded);
-        queue.complete(kind, &work, Computed { outputs, started_at, run });
+        queue.complete(kind, &work, Computed { outputs, started_at, time });
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a batch costs: `a + b*n*L + c*n*L^2` seconds, fitted while serving.
+//! What a batch costs: `a + b*n*L + c*n*L^2` seconds of a core, fitted while serving.
 //!
 //! `n` texts padded to `L` tokens pay once for the call, once per token for the matrices, and
 //! once per pair of tokens for the attention. Everything that batching decides follows from it:
@@ -50,6 +50,23 @@ impl BatchShape {
     fn features(self) -> [f64; 3] {
         let (texts, tokens) = (self.texts as f64, self.tokens as f64);
         [1.0, texts * tokens, texts * tokens * tokens]
+    }
+}
+
+/// How long a batch took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunTime {
+    /// From its start to its end.
+    pub wall: Duration,
+    /// While it kept a core busy: `wall` less the time that the core was given to others.
+    pub busy: Duration,
+}
+
+impl RunTime {
+    /// A batch that had its core for itself.
+    #[must_use]
+    pub fn undisturbed(wall: Duration) -> Self {
+        Self { wall, busy: wall }
     }
 }
 

@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use crate::admission::Rejected;
-use crate::cost::{BatchShape, CostModel};
+use crate::cost::{BatchShape, CostModel, RunTime};
 use crate::load::Load;
 pub use crate::waiting::Waiting;
 use crate::waiting::WaitingRoom;
-use crate::window::best_window;
+use crate::window::{Limits, best_window};
 
 const DEFAULT_MAX_BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 const DEFAULT_MAX_QUEUE_DEPTH: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
@@ -114,10 +114,17 @@ pub struct DynamicScheduler {
     wide_cost: CostModel,
     waiting: WaitingRoom,
     load: Load,
-    /// Requests that are being computed.
-    running: usize,
+    running: Vec<Running>,
     /// Batches begun for interactive requests while bulk waited.
     passed_over: usize,
+}
+
+/// A batch that is being computed.
+#[derive(Debug)]
+struct Running {
+    texts: usize,
+    /// When it should end.
+    end: Instant,
 }
 
 impl DynamicScheduler {
@@ -136,7 +143,7 @@ impl DynamicScheduler {
             wide_cost,
             waiting: WaitingRoom::default(),
             load: Load::default(),
-            running: 0,
+            running: Vec::new(),
             passed_over: 0,
         }
     }
@@ -156,8 +163,7 @@ impl DynamicScheduler {
         if deadline <= now {
             return Err(Rejected::AlreadyLate);
         }
-        let backlog = self.load.backlog(&self.waiting, reserved, &self.narrow_cost);
-        let before = backlog / self.sessions.narrow.max(1) as f64;
+        let before = self.share_of_work(now, reserved);
         let before = Duration::try_from_secs_f64(before).unwrap_or(Duration::MAX);
         let retry_after = before.min(self.config.retry_after_max).max(self.config.retry_after_min);
         if self.waiting.len() + reserved >= self.config.max_queue_depth.get() {
@@ -187,8 +193,8 @@ impl DynamicScheduler {
     /// What an idle session should do. To be called until it answers no batch.
     ///
     /// The oldest request is in the batch, and with it those neighbours in length that make the
-    /// batch cheaper for each, up to the batch size and a fair share of all there is: a session
-    /// must not hoard what idle ones could start on, nor leave those without work that will be
+    /// batch cheaper for each, up to the batch size and a fair share of all the work there is: a
+    /// session must not hoard what idle ones could start on, nor what those could that will be
     /// idle before it is.
     pub fn dispatch(&mut self, now: Instant, idle: Sessions) -> Dispatch {
         let expired = self.waiting.take_expired(now);
@@ -201,9 +207,7 @@ impl DynamicScheduler {
         if let Some(until) = self.company_comes_until(now, anchor) {
             return Dispatch { expired, wait_until: Some(until), ..Dispatch::default() };
         }
-        let share = (self.waiting.len() + self.running).div_ceil(self.sessions.narrow.max(1));
-        let batch = self.take_batch(now, anchor, share.min(self.config.max_batch_size.get()));
-        self.running += batch.len();
+        let batch = self.take_batch(now, anchor, kind);
         if kind == SessionKind::Wide || idle == self.sessions {
             self.load.began_alone(now);
         }
@@ -217,18 +221,21 @@ impl DynamicScheduler {
 
     /// A session failed to compute a batch of so many requests.
     pub fn failed(&mut self, requests: usize) {
-        self.running = self.running.saturating_sub(requests);
+        let ended = self.running.iter().position(|running| running.texts == requests);
+        if let Some(ended) = ended {
+            self.running.swap_remove(ended);
+        }
     }
 
-    /// A session of this kind computed a batch in `elapsed`.
-    pub fn completed(&mut self, kind: SessionKind, shape: BatchShape, elapsed: Duration) {
+    /// A session of this kind computed a batch.
+    pub fn completed(&mut self, kind: SessionKind, shape: BatchShape, time: RunTime) {
+        self.failed(shape.texts);
         let cost = match kind {
             SessionKind::Narrow => &mut self.narrow_cost,
             SessionKind::Wide => &mut self.wide_cost,
         };
-        cost.observe(shape, elapsed);
-        self.running = self.running.saturating_sub(shape.texts);
-        self.load.completed(shape.texts, elapsed);
+        cost.observe(shape, time.busy);
+        self.load.completed(shape.texts, time);
     }
 
     /// Keeps nobody waiting for company any more.
@@ -302,15 +309,36 @@ impl DynamicScheduler {
         Some(arrived + self.config.max_queue_delay).filter(|until| *until > now)
     }
 
-    fn take_batch(&mut self, now: Instant, anchor: RequestId, size_max: usize) -> Vec<RequestId> {
-        let candidates = self.waiting.neighbours(anchor, size_max);
+    /// Seconds until all that waits, is promised or runs would be done, evenly spread over the
+    /// narrow sessions.
+    fn share_of_work(&self, now: Instant, reserved: usize) -> f64 {
+        let left = |running: &Running| running.end.saturating_duration_since(now).as_secs_f64();
+        let running: f64 = self.running.iter().map(left).sum();
+        let waiting = self.load.backlog(&self.waiting, reserved, &self.narrow_cost);
+        (waiting + running) / self.sessions.narrow.max(1) as f64
+    }
+
+    fn take_batch(&mut self, now: Instant, anchor: RequestId, kind: SessionKind) -> Vec<RequestId> {
+        let limits = Limits {
+            texts: self.config.max_batch_size.get(),
+            seconds: self.share_of_work(now, 0),
+            stretch: self.load.stretch(),
+            now,
+        };
+        let candidates = self.waiting.neighbours(anchor, limits.texts);
         let place = candidates.iter().position(|candidate| candidate.id == anchor).unwrap_or(0);
-        let window = best_window(&candidates, place, size_max, &self.narrow_cost, now);
-        let mut batch: Vec<_> = candidates[window].iter().map(|candidate| candidate.id).collect();
+        let window = best_window(&candidates, place, &self.narrow_cost, limits);
+        let window = &candidates[window];
+        let mut batch: Vec<_> = window.iter().map(|candidate| candidate.id).collect();
         batch.sort_unstable();
         let bulk_waits = self.waiting.oldest(Priority::Bulk);
         let passed_over = bulk_waits.is_some_and(|oldest| !batch.contains(&oldest));
         self.passed_over = if passed_over { self.passed_over + 1 } else { 0 };
+        let tokens = window.last().map_or(0, |longest| longest.length);
+        let shape = BatchShape { texts: batch.len(), tokens };
+        let seconds = self.cost(kind).seconds(shape) * limits.stretch;
+        let takes = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        self.running.push(Running { texts: batch.len(), end: now + takes });
         for id in &batch {
             self.waiting.remove(*id);
         }

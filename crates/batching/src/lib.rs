@@ -42,6 +42,7 @@
 mod admission;
 mod batch_queue;
 mod batch_worker;
+mod core_time;
 mod cost;
 mod dynamic;
 mod error;
@@ -59,7 +60,7 @@ mod window;
 
 pub use admission::Rejected;
 pub use batch_worker::{BatchHandle, BatchPool, Fleet, Permit, Predicted, Runs, Wide};
-pub use cost::{BatchShape, Coefficients, CostModel};
+pub use cost::{BatchShape, Coefficients, CostModel, RunTime};
 pub use dynamic::{
     Dispatch, DynamicConfig, DynamicScheduler, Priority, RequestId, SessionKind, Sessions, Waiting,
 };

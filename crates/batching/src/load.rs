@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cost::CostModel;
+use crate::cost::{CostModel, RunTime};
 use crate::waiting::WaitingRoom;
 
 /// Share of the newest sample in a running mean.
 const NEWEST: f64 = 1.0 / 16.0;
+/// No batch is believed to be stretched further: one stall is no habit.
+const STRETCH_MAX: f64 = 4.0;
 /// A request is let in only if it is expected to be answered this much earlier than it must.
 const PRUDENCE: f64 = 1.2;
 
@@ -16,6 +18,8 @@ pub(crate) struct Load {
     length: Option<f64>,
     /// Seconds per batch.
     batch: Option<f64>,
+    /// How much longer a batch takes than it keeps a core busy.
+    stretch: Option<f64>,
     lone: LoneRuns,
 }
 
@@ -41,11 +45,16 @@ impl Load {
         self.lone.arrived = 0;
     }
 
-    pub(crate) fn completed(&mut self, texts: usize, elapsed: Duration) {
+    pub(crate) fn completed(&mut self, texts: usize, time: RunTime) {
         if texts == 0 {
             return;
         }
+        let elapsed = time.wall;
         self.batch = Some(mean(self.batch, elapsed.as_secs_f64()));
+        if !time.busy.is_zero() {
+            let stretch = elapsed.as_secs_f64() / time.busy.as_secs_f64();
+            self.stretch = Some(mean(self.stretch, stretch.clamp(1.0, STRETCH_MAX)));
+        }
         if self.lone.began.take().is_some() {
             self.lone.arrivals = self.lone.arrivals * (1.0 - NEWEST) + f64::from(self.lone.arrived);
             self.lone.seconds = self.lone.seconds * (1.0 - NEWEST) + elapsed.as_secs_f64();
@@ -57,20 +66,28 @@ impl Load {
         if self.lone.seconds > 0.0 { self.lone.arrivals / self.lone.seconds } else { 0.0 }
     }
 
-    /// Seconds of one core that all that waits will take, one by one.
+    /// How much longer a batch takes than the time it keeps a core busy: at least 1, more where
+    /// others want the cores too.
+    pub(crate) fn stretch(&self) -> f64 {
+        self.stretch.unwrap_or(1.0)
+    }
+
+    /// Seconds of one session that all that waits will take, one by one.
     pub(crate) fn backlog(&self, waiting: &WaitingRoom, coming: usize, cost: &CostModel) -> f64 {
         let length = self.length.unwrap_or_default();
         let coming_texts = coming as f64;
-        cost.seconds_apart(
+        let seconds = cost.seconds_apart(
             waiting.len() + coming,
             waiting.tokens() + coming_texts * length,
             waiting.token_pairs() + coming_texts * length * length,
-        )
+        );
+        seconds * self.stretch()
     }
 
     /// How long until a request is answered that must wait for `before` of work.
     pub(crate) fn answered_after(&self, before: Duration) -> Duration {
-        // What runs now ends after half a batch on average; its own batch takes a whole one.
+        // What is before it is done on average when the first session is free; the last may take
+        // half a batch longer, and its own batch takes a whole one.
         let batches = self.batch.unwrap_or_default() * 1.5;
         let seconds = (before.as_secs_f64() + batches) * PRUDENCE;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)

@@ -20,8 +20,19 @@ pub(crate) struct Candidate<Id> {
     pub(crate) deadline: Instant,
 }
 
-/// The candidates around the one at `anchor` that together cost the least per text, `size_max`
-/// at the most, as a range. `candidates` are in order of length.
+/// What a batch may be at the most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) texts: usize,
+    /// A batch of several texts takes no longer.
+    pub(crate) seconds: f64,
+    /// How much longer a batch takes than the time it keeps a core busy.
+    pub(crate) stretch: f64,
+    pub(crate) now: Instant,
+}
+
+/// The candidates around the one at `anchor` that together cost the least per text, as a range.
+/// `candidates` are in order of length.
 ///
 /// A batch is padded to its longest text, so the best one is a run of neighbours in length: every
 /// run that holds the anchor is tried. Cheapest means the greatest ratio of the time that its
@@ -30,13 +41,12 @@ pub(crate) struct Candidate<Id> {
 pub(crate) fn best_window<Id>(
     candidates: &[Candidate<Id>],
     anchor: usize,
-    size_max: usize,
     cost: &CostModel,
-    now: Instant,
+    limits: Limits,
 ) -> std::ops::Range<usize> {
     let mut best = anchor..anchor + 1;
     let mut best_gain = 1.0 + GAIN_MIN;
-    let size_max = size_max.max(1);
+    let size_max = limits.texts.max(1);
     for first in (anchor + 1).saturating_sub(size_max)..=anchor {
         let mut run = Run::default();
         for (place, candidate) in candidates.iter().enumerate().skip(first).take(size_max) {
@@ -46,7 +56,7 @@ pub(crate) fn best_window<Id>(
             }
             let seconds = cost.seconds(run.shape());
             let gain = run.apart / seconds;
-            if gain > best_gain && run.ends_in_time(seconds, now) {
+            if gain > best_gain && run.keeps(limits, seconds * limits.stretch) {
                 (best, best_gain) = (first..place + 1, gain);
             }
         }
@@ -77,8 +87,9 @@ impl Run {
         BatchShape { texts: self.texts, tokens: self.tokens }
     }
 
-    fn ends_in_time(&self, seconds: f64, now: Instant) -> bool {
+    fn keeps(&self, limits: Limits, seconds: f64) -> bool {
         let needed = Duration::try_from_secs_f64(seconds * PRUDENCE).unwrap_or(Duration::MAX);
-        self.deadline.is_none_or(|deadline| deadline.saturating_duration_since(now) >= needed)
+        let in_time = |deadline: Instant| deadline.saturating_duration_since(limits.now) >= needed;
+        seconds <= limits.seconds && self.deadline.is_none_or(in_time)
     }
 }

@@ -57,6 +57,16 @@ bench-cascade: build ## Mean time per transaction: two tiers against tier 2 alon
 	target/release/weir screen --warm samples/history.ndjson --compare 200 samples/payments.ndjson
 	@scripts/package-sizes models/screening/package.toml
 
+.PHONY: bench-tier1
+bench-tier1: build ## Tier 1 against the hardware's limit and other servers, in one run: ARGS=--quick
+	benches/tier1/graphs/make
+	benches/tier1/peers/environment
+	cargo run --release --locked -p benches --bin bench-tier1 -- $(ARGS)
+
+.PHONY: bench-parts
+bench-parts: onnxruntime ## Scheduler, JSON, velocity, template and tokens alone
+	cargo bench --locked -p benches
+
 .PHONY: bench-cardstream
 bench-cardstream: build ## Streams a public card data set through Weir: DATA=handbook.parquet
 	benches/cardstream/run $(DATA)

@@ -34,7 +34,7 @@ pub struct Settings {
     #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Part>,
     /// At most so many different texts.
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, default_value_t = 4096)]
     pub texts: usize,
     /// Where the graphs of both models lie, `MODEL/{plain,fast}` each.
     #[arg(long, default_value = "target/fixtures/tier1")]

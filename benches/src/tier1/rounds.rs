@@ -21,6 +21,8 @@ pub const POOLS: [usize; 3] = [8, 32, 128];
 pub const SORTED: [usize; 4] = [2, 4, 8, 16];
 /// Offered loads, in percent of the sorted limit.
 pub const OFFERED: [u32; 2] = [50, 80];
+/// The version of the graph that the others serve.
+const PLAIN: &str = "plain";
 /// How many pickers stay in the race after the first look.
 const FINALISTS: usize = 2;
 /// Texts by which each round starts later than the one before.
@@ -173,16 +175,39 @@ impl Rounds<'_> {
     ) -> anyhow::Result<()> {
         for percent in OFFERED {
             for contestant in contestants {
-                let limit = sorted_limit(book, self.model, contestant.version).unwrap_or(100.0);
-                let rate = limit * f64::from(percent) / 100.0;
-                let load = Load::open(rate, self.settings.window() * 2, round * STEP);
-                let sample = measure(contestant.server, contestant.subject, load).await?;
-                let label = open_load(percent);
-                book.add(self.model, &contestant.subject.name, &label, sample);
+                let offered = Offered { version: contestant.version, percent };
+                self.offer(book, round, contestant, (offered, open_load(percent))).await?;
+                if contestant.version != PLAIN {
+                    // As many as the others are offered, who have only the plain graph.
+                    let offered = Offered { version: PLAIN, percent };
+                    let label = open_load_of_plain(percent);
+                    self.offer(book, round, contestant, (offered, label)).await?;
+                }
             }
         }
         Ok(())
     }
+
+    async fn offer(
+        &self,
+        book: &mut Book,
+        round: usize,
+        contestant: &Contestant<'_>,
+        (offered, label): (Offered, String),
+    ) -> anyhow::Result<()> {
+        let limit = sorted_limit(book, self.model, offered.version).unwrap_or(100.0);
+        let rate = limit * f64::from(offered.percent) / 100.0;
+        let load = Load::open(rate, self.settings.window() * 2, round * STEP);
+        let sample = measure(contestant.server, contestant.subject, load).await?;
+        book.add(self.model, &contestant.subject.name, &label, sample);
+        Ok(())
+    }
+}
+
+/// A share of what the hardware allows with one version of the graph.
+struct Offered {
+    version: &'static str,
+    percent: u32,
 }
 
 /// Tells what is going on.
@@ -204,6 +229,12 @@ pub fn closed_load(connections: usize) -> String {
 #[must_use]
 pub fn open_load(percent: u32) -> String {
     format!("open, {percent}%")
+}
+
+/// The table's word for an open loop at a share of the plain graph's limit.
+#[must_use]
+pub fn open_load_of_plain(percent: u32) -> String {
+    format!("open, {percent}% of the plain limit")
 }
 
 /// The table's word for sorted batches.

@@ -76,36 +76,31 @@ fn fleet(classifier: &Classifier, settings: &Screening) -> anyhow::Result<Fleet<
         set => set,
     };
     let sizes = [1, settings.max_batch_size];
-    let mut fleet = Fleet::narrow(Vec::new());
-    for warm in side_by_side(count, || warm_worker(classifier, threads, &sizes))? {
-        let (worker, runs) = warm?;
-        fleet.narrow.push(worker);
-        fleet.narrow_runs.extend(runs);
+    let longest = classifier.encoder().max_tokens();
+    // Opened one after the other: side by side, each would pack the weights for itself.
+    let mut fleet = Fleet::narrow(classifier.workers(count, threads)?);
+    let warm_narrow = |worker: &mut ClassifierWorker| warm_up(worker, longest, &sizes);
+    for runs in side_by_side(&mut fleet.narrow, warm_narrow)? {
+        fleet.narrow_runs.extend(runs?);
     }
     if wide_threads > threads {
-        let (model, runs) = warm_worker(classifier, wide_threads, &[1])?;
+        let mut model = classifier.worker(wide_threads)?;
+        let runs = warm_up(&mut model, longest, &[1])?;
         fleet.wide = Some(Wide { model, cores: wide_threads, runs });
     }
     Ok(fleet)
 }
 
-/// What `work` answers on so many threads at once.
-fn side_by_side<T: Send>(count: usize, work: impl Fn() -> T + Sync) -> anyhow::Result<Vec<T>> {
+/// What `work` answers for each item, on a thread each.
+fn side_by_side<I: Send, T: Send>(
+    items: &mut [I],
+    work: impl Fn(&mut I) -> T + Sync,
+) -> anyhow::Result<Vec<T>> {
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..count).map(|_| scope.spawn(&work)).collect();
+        let threads: Vec<_> = items.iter_mut().map(|item| scope.spawn(|| work(item))).collect();
         let panicked = |_| anyhow!("a thread panicked");
         threads.into_iter().map(|thread| thread.join().map_err(panicked)).collect()
     })
-}
-
-fn warm_worker(
-    classifier: &Classifier,
-    threads: usize,
-    sizes: &[usize],
-) -> anyhow::Result<(ClassifierWorker, Runs)> {
-    let mut worker = classifier.worker(threads)?;
-    let runs = warm_up(&mut worker, classifier.encoder().max_tokens(), sizes)?;
-    Ok((worker, runs))
 }
 
 /// Runs every shape twice: the first time pays for allocations, the second is measured.

@@ -37,6 +37,7 @@ impl UniqueIds {
             return body.clone();
         }
         let end = self.ends.get(index).copied().unwrap_or(0).min(body.len());
+        // Letters between the digits: a longer run of them could pass for a card number.
         let suffix = format!("-r{}p{pass}", self.run);
         let mut unique = Vec::with_capacity(body.len() + suffix.len());
         unique.extend_from_slice(&body[..end]);
@@ -81,7 +82,7 @@ mod tests {
         let body = Bytes::from_static(b"{\"id\":\"tx\"}");
         let ids = |run| UniqueIds { ends: Arc::from([9]), run };
         assert_eq!(ids(0).apply(&body, 0, 0), body);
-        assert_eq!(ids(0).apply(&body, 0, 2).as_ref(), b"{\"id\":\"tx-0.2\"}");
-        assert_eq!(ids(3).apply(&body, 0, 0).as_ref(), b"{\"id\":\"tx-3.0\"}");
+        assert_eq!(ids(0).apply(&body, 0, 2).as_ref(), b"{\"id\":\"tx-r0p2\"}");
+        assert_eq!(ids(3).apply(&body, 0, 0).as_ref(), b"{\"id\":\"tx-r3p0\"}");
     }
 }

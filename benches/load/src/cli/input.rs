@@ -158,7 +158,7 @@ mod tests {
         let unique = UniqueIds { ends: read.id_ends.unwrap(), run: 0 };
         let again: Value = serde_json::from_slice(&unique.apply(&read.bodies[0], 0, 1)).unwrap();
         let mut expected: Value = serde_json::from_str(line).unwrap();
-        expected["id"] = "a\"b-0.1".into();
+        expected["id"] = "a\"b-r0p1".into();
         assert_eq!(again["transaction"], expected);
     }
 

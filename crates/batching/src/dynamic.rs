@@ -221,15 +221,12 @@ impl DynamicScheduler {
 
     /// A session failed to compute a batch of so many requests.
     pub fn failed(&mut self, requests: usize) {
-        let ended = self.running.iter().position(|running| running.texts == requests);
-        if let Some(ended) = ended {
-            self.running.swap_remove(ended);
-        }
+        self.ended(requests);
     }
 
     /// A session of this kind computed a batch.
     pub fn completed(&mut self, kind: SessionKind, shape: BatchShape, time: RunTime) {
-        self.failed(shape.texts);
+        self.ended(shape.texts);
         let cost = match kind {
             SessionKind::Narrow => &mut self.narrow_cost,
             SessionKind::Wide => &mut self.wide_cost,
@@ -307,6 +304,13 @@ impl DynamicScheduler {
         }
         let arrived = self.waiting.get(anchor)?.arrived;
         Some(arrived + self.config.max_queue_delay).filter(|until| *until > now)
+    }
+
+    fn ended(&mut self, requests: usize) {
+        let ended = self.running.iter().position(|running| running.texts == requests);
+        if let Some(ended) = ended {
+            self.running.swap_remove(ended);
+        }
     }
 
     /// Seconds until all that waits, is promised or runs would be done, evenly spread over the

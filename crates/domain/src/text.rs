@@ -34,9 +34,9 @@ impl<const MAX: usize> FromStr for Text<MAX> {
         }
         // Normalisation leaves ASCII as it is, and nothing of it is invisible.
         let collapsed = if text.is_ascii() {
-            collapse(text)
+            single_line(text)
         } else {
-            collapse(&text.nfkc().filter(|c| !is_invisible(*c)).collect::<String>())
+            single_line(&text.nfkc().filter(|c| !is_invisible(*c)).collect::<String>())
         };
         let masked = match redact_card_numbers(&collapsed) {
             Cow::Borrowed(_) => collapsed,
@@ -49,8 +49,9 @@ impl<const MAX: usize> FromStr for Text<MAX> {
     }
 }
 
-/// Single spaces between words, and none around them.
-fn collapse(text: &str) -> String {
+/// The text on one line: single spaces between words, and none around them.
+#[must_use]
+pub fn single_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !line.is_empty() {

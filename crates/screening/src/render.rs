@@ -1,5 +1,6 @@
 //! Turns facts into what the models read.
 
+use domain::single_line;
 use package::{Template, TemplateError};
 use serde::Serialize;
 
@@ -58,16 +59,4 @@ impl Renderer {
             .map(Some)
             .map_err(|source| RenderError { template: "analysis", source })
     }
-}
-
-/// Templates may be written on many lines; tier 1 reads one.
-fn single_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    line
 }

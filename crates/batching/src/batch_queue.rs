@@ -18,9 +18,9 @@ use crate::batch_worker::Predicted;
 use crate::cost::{BatchShape, RunTime};
 use crate::dynamic::{DynamicScheduler, Priority, RequestId, SessionKind, Sessions};
 use crate::error::BatchError;
-use crate::metrics::{DepthShare, DynamicMetrics};
+use crate::metrics::{DepthShare, DynamicMetrics, TierMetrics};
 use crate::model::ModelError;
-use crate::reply::{Cancel, Pending, Reply};
+use crate::reply::{Cancel, Claim, Pending, Reply};
 use crate::threads::{Phase, Stop};
 use crate::waiting::Waiting;
 
@@ -135,10 +135,10 @@ impl<I: Eq + Hash, O: Clone> BatchQueue<I, O> {
         input: I,
         priority: Priority,
         deadline: Instant,
-    ) -> Result<Pending<'_, Self, Predicted<O>>, BatchError> {
+    ) -> Result<Pending<&Self, Predicted<O>>, BatchError> {
         let length = (self.length)(&input);
         let hash = self.hasher.hash_one(&input);
-        let (reply, receiver) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let mut state = self.state.lock();
         state.reserved -= 1;
         if state.phase != Phase::Open {
@@ -157,13 +157,7 @@ impl<I: Eq + Hash, O: Clone> BatchQueue<I, O> {
         }
         self.hand_out(&mut state, now);
         drop(state);
-        Ok(Pending {
-            id: ticket,
-            queue: self,
-            metrics: &self.metrics.tier,
-            receiver,
-            settled: false,
-        })
+        Ok(Pending { answer, claim: Claim::new(ticket, self) })
     }
 
     /// Blocks until there is work for this worker. `None` when it is to leave.
@@ -321,6 +315,10 @@ impl<I, O> State<I, O> {
 }
 
 impl<I, O> Cancel for BatchQueue<I, O> {
+    fn metrics(&self) -> &TierMetrics {
+        &self.metrics.tier
+    }
+
     fn cancel(&self, ticket: u64) {
         // The payload is dropped after the lock: it is of any size.
         let _request = {

@@ -25,7 +25,7 @@
 //! 5. **Work-conserving, oldest first.** An idle core never waits for company, unless
 //!    `max_queue_delay` says so: the oldest waiting request is in every batch, so none starves.
 //!    Bulk requests go after interactive ones, but have their turn. Sequences join first come,
-//!    first served.
+//!    first served, or by what is at stake with one turn in four for the oldest.
 //! 6. **Batching must pay.** A [`CostModel`] fitted while serving says what a batch costs. Those
 //!    share one that it makes cheaper for each, and none is kept past its deadline for it. A
 //!    batch never hoards what idle workers could start on.
@@ -65,7 +65,7 @@ pub use dynamic::{
     Dispatch, DynamicConfig, DynamicScheduler, Priority, RequestId, SessionKind, Sessions, Waiting,
 };
 pub use error::{BatchError, SpawnError};
-pub use metrics::{BatchingMetrics, DynamicMetrics, TierMetrics};
+pub use metrics::{BatchingMetrics, DynamicMetrics, SequenceMetrics, TierMetrics};
 pub use model::{BatchModel, ModelError, SequenceId, SequenceModel, StepOutcome, StepOutcomes};
-pub use sequence::{Action, SequenceConfig, SequenceScheduler};
-pub use sequence_worker::{Generated, SequenceHandle, SequenceWorker};
+pub use sequence::{Action, Order, SequenceConfig, SequenceScheduler, Terms};
+pub use sequence_worker::{Generated, Opened, SequenceHandle, SequenceWorker, Started};

@@ -2,7 +2,7 @@
 
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, core::Collector,
+    IntGaugeVec, Opts, Registry, core::Collector, exponential_buckets,
 };
 
 use crate::admission::Rejected;
@@ -24,12 +24,14 @@ pub struct BatchingMetrics {
     batches: IntCounterVec,
     cost: GaugeVec,
     cost_error: GaugeVec,
+    first_output: HistogramVec,
 }
 
 impl BatchingMetrics {
     /// Registers `weir_batch_size`, `weir_batch_padding_ratio`, `weir_queue_depth`,
     /// `weir_rejected_total`, and for whole batches `weir_batches_total`,
-    /// `weir_coalesced_total`, `weir_batch_cost_seconds` and `weir_batch_cost_error_ratio`.
+    /// `weir_coalesced_total`, `weir_batch_cost_seconds` and `weir_batch_cost_error_ratio`; for
+    /// sequences `weir_time_to_first_token_seconds`.
     ///
     /// # Errors
     /// When the registry holds one of these names already.
@@ -62,7 +64,13 @@ impl BatchingMetrics {
             "weir_batch_cost_error_ratio",
             "Usual relative error of the fitted cost, 0 to 1.",
         );
+        let first_output = HistogramOpts::new(
+            "weir_time_to_first_token_seconds",
+            "From admission to the first token behind the prompt, which is the verdict.",
+        )
+        .buckets(exponential_buckets(1e-3, 2.0, 16)?);
         Ok(Self {
+            first_output: registered(registry, HistogramVec::new(first_output, &["tier"])?)?,
             batch_size: registered(registry, HistogramVec::new(batch_size, &["tier"])?)?,
             padding_ratio: registered(registry, HistogramVec::new(padding_ratio, &["tier"])?)?,
             queue_depth: registered(registry, IntGaugeVec::new(queue_depth, &["tier"])?)?,
@@ -89,6 +97,13 @@ impl BatchingMetrics {
             rejected_cancelled: rejected("cancelled"),
             rejected_stopped: rejected("stopped"),
         }
+    }
+
+    /// The series of a tier that generates token by token.
+    #[must_use]
+    pub fn sequences(&self, tier: &str) -> SequenceMetrics {
+        let first_output = self.first_output.with_label_values(&[tier]);
+        SequenceMetrics { tier: self.tier(tier), first_output }
     }
 
     /// The series of a tier that computes whole batches.
@@ -158,6 +173,13 @@ impl TierMetrics {
     pub(crate) fn depth_share(&self) -> DepthShare {
         DepthShare { gauge: self.queue_depth.clone(), shown: 0 }
     }
+}
+
+/// The series of a tier that generates token by token.
+#[derive(Debug, Clone)]
+pub struct SequenceMetrics {
+    pub(crate) tier: TierMetrics,
+    pub(crate) first_output: Histogram,
 }
 
 /// The series of a tier that computes whole batches.
@@ -241,7 +263,7 @@ mod tests {
         let registry = Registry::new();
         let metrics = BatchingMetrics::register(&registry).unwrap();
         let _screening = metrics.dynamic("screening");
-        let _analysis = metrics.tier("analysis");
+        let _analysis = metrics.sequences("analysis");
         let series: Vec<_> = registry
             .gather()
             .iter()
@@ -256,6 +278,7 @@ mod tests {
             ("weir_coalesced_total", 1),
             ("weir_queue_depth", 2),
             ("weir_rejected_total", 10),
+            ("weir_time_to_first_token_seconds", 1),
         ];
         assert_eq!(series, expected.map(|(name, count)| (name.to_owned(), count)));
     }

@@ -42,17 +42,21 @@ pub struct SequenceId(pub u64);
 
 /// What one step did to one running sequence.
 #[derive(Debug)]
-pub enum StepOutcome<O> {
-    /// Still generating.
+pub enum StepOutcome<F, O> {
+    /// Still computing its prompt, or generating.
     Running,
+    /// Its first output is known; more comes, if only [`Finished`](Self::Finished) in the same
+    /// step.
+    Opened(F),
     /// Finished; the engine has freed its slot.
     Finished(O),
     /// Failed; the engine has freed its slot. The others go on.
     Failed(ModelError),
 }
 
-/// What one step did to the running sequences, in any order.
-pub type StepOutcomes<O> = Vec<(SequenceId, StepOutcome<O>)>;
+/// What one step did to the running sequences, in the order in which it happened. One sequence
+/// may be named twice: opened, then finished or failed.
+pub type StepOutcomes<F, O> = Vec<(SequenceId, StepOutcome<F, O>)>;
 
 /// An autoregressive engine that advances several sequences by one token per step.
 ///
@@ -61,24 +65,27 @@ pub type StepOutcomes<O> = Vec<(SequenceId, StepOutcome<O>)>;
 pub trait SequenceModel: Send + 'static {
     /// One encoded prompt with all that constrains its answer.
     type Prompt: Send + 'static;
+    /// What is known as soon as the prompt is computed, before the rest is written.
+    type First: Send + 'static;
     /// What one request is answered with.
     type Output: Send + 'static;
 
     /// How many sequences may join now.
     fn capacity(&self) -> usize;
 
-    /// Prefills the prompts and makes them running. At most `capacity()` prompts.
+    /// Takes the prompts in; steps will compute them. At most `capacity()` prompts.
     /// Answers, per prompt and in order, whether it joined.
     fn join(
         &mut self,
         prompts: Vec<(SequenceId, Self::Prompt)>,
     ) -> Vec<(SequenceId, Result<(), ModelError>)>;
 
-    /// Advances every running sequence by one token (or by a run of forced tokens).
+    /// Computes at most one bounded piece of a prompt, and advances every sequence whose prompt
+    /// is computed by one token (or by a run of forced tokens).
     ///
     /// # Errors
     /// When the engine failed as a whole; every running sequence is then gone.
-    fn step(&mut self) -> Result<StepOutcomes<Self::Output>, ModelError>;
+    fn step(&mut self) -> Result<StepOutcomes<Self::First, Self::Output>, ModelError>;
 
     /// Drops a running sequence (cancelled or late) without an answer. Ignores an id that
     /// does not run, as after a panic nobody knows what ran.

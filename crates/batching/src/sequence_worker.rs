@@ -6,13 +6,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{BatchError, SpawnError};
-use crate::metrics::TierMetrics;
+use crate::metrics::SequenceMetrics;
 use crate::model::{ModelError, SequenceId, SequenceModel, StepOutcome};
 use crate::panics::guarded;
-use crate::reply::Reply;
-use crate::sequence::SequenceConfig;
-use crate::sequence_queue::{Ended, Request, SequenceQueue, Turn};
+use crate::reply::{Answer, Claim};
+use crate::sequence::{SequenceConfig, Terms};
+use crate::sequence_queue::{Admitted, Ended, Replies, Request, SequenceQueue, Turn};
 use crate::threads::{Phase, Threads};
+
+/// What an engine knows of an answer as soon as it has computed the prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opened<F> {
+    /// What the engine found.
+    pub first: F,
+    /// How long the prompt waited for a slot.
+    pub queue: Duration,
+    /// From joining the engine to here.
+    pub run: Duration,
+}
 
 /// An engine's answer to one prompt.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,27 +37,41 @@ pub struct Generated<O> {
 }
 
 /// Sends prompts to a [`SequenceWorker`]. Cheap to clone; may outlive the worker.
-pub struct SequenceHandle<P, O> {
-    queue: Arc<SequenceQueue<P, O>>,
+pub struct SequenceHandle<P, F, O> {
+    queue: Arc<SequenceQueue<P, F, O>>,
 }
 
-type HandleOf<M> = SequenceHandle<<M as SequenceModel>::Prompt, <M as SequenceModel>::Output>;
-type RequestOf<M> = Request<<M as SequenceModel>::Prompt, <M as SequenceModel>::Output>;
+type HandleOf<M> = SequenceHandle<
+    <M as SequenceModel>::Prompt,
+    <M as SequenceModel>::First,
+    <M as SequenceModel>::Output,
+>;
+type RequestOf<M> = Request<
+    <M as SequenceModel>::Prompt,
+    <M as SequenceModel>::First,
+    <M as SequenceModel>::Output,
+>;
+type QueueOf<M> = SequenceQueue<
+    <M as SequenceModel>::Prompt,
+    <M as SequenceModel>::First,
+    <M as SequenceModel>::Output,
+>;
 
-impl<P, O> Clone for SequenceHandle<P, O> {
+impl<P, F, O> Clone for SequenceHandle<P, F, O> {
     fn clone(&self) -> Self {
         Self { queue: Arc::clone(&self.queue) }
     }
 }
 
-impl<P, O> fmt::Debug for SequenceHandle<P, O> {
+impl<P, F, O> fmt::Debug for SequenceHandle<P, F, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SequenceHandle").finish_non_exhaustive()
     }
 }
 
-impl<P: Send, O: Send> SequenceHandle<P, O> {
-    /// Asks the engine for one output. Must be awaited on a Tokio runtime with time enabled.
+impl<P: Send, F: Send, O: Send> SequenceHandle<P, F, O> {
+    /// Asks the engine for one output and waits for the whole of it. Must be awaited on a Tokio
+    /// runtime with time enabled.
     ///
     /// Dropping the future takes the prompt back: it never joins, or is cancelled between
     /// two steps.
@@ -54,9 +79,52 @@ impl<P: Send, O: Send> SequenceHandle<P, O> {
     /// # Errors
     /// When the queue is full, the deadline passes, the engine fails or is stopped.
     pub async fn generate(&self, prompt: P, deadline: Instant) -> Result<Generated<O>, BatchError> {
-        let pending = self.queue.admit(prompt, deadline);
-        let pending = pending.inspect_err(|error| self.queue.metrics.count_error(error))?;
-        pending.wait(deadline).await
+        self.start(prompt, deadline).await?.whole().await
+    }
+
+    /// Asks the engine for one output and waits for the first of it. The rest may be waited for
+    /// or dropped, which cancels it.
+    ///
+    /// # Errors
+    /// When the queue is full, `first_by` passes, the engine fails or is stopped.
+    pub async fn start(
+        &self,
+        prompt: P,
+        terms: impl Into<Terms>,
+    ) -> Result<Started<P, F, O>, BatchError> {
+        let terms = terms.into();
+        let admitted = self.queue.admit(prompt, terms);
+        let Admitted { mut first, whole, mut claim } =
+            admitted.inspect_err(|error| self.queue.metrics.tier.count_error(error))?;
+        let opened = claim.wait(&mut first, terms.first_by).await?;
+        Ok(Started { opened, whole_by: terms.whole_by, whole, claim })
+    }
+}
+
+/// A sequence whose first output is known. Dropping it cancels the rest between two steps.
+pub struct Started<P, F, O> {
+    /// What is known.
+    pub opened: Opened<F>,
+    whole_by: Instant,
+    whole: Answer<Generated<O>>,
+    claim: Claim<Arc<SequenceQueue<P, F, O>>>,
+}
+
+impl<P, F: fmt::Debug, O> fmt::Debug for Started<P, F, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Started").field("opened", &self.opened).finish_non_exhaustive()
+    }
+}
+
+impl<P: Send, F: Send, O: Send> Started<P, F, O> {
+    /// Waits for the whole output, no longer than to the `whole_by` of its terms.
+    ///
+    /// # Errors
+    /// When the deadline passes, the engine fails or is stopped.
+    pub async fn whole(mut self) -> Result<Generated<O>, BatchError> {
+        let generated = self.claim.wait(&mut self.whole, self.whole_by).await?;
+        self.claim.end();
+        Ok(generated)
     }
 }
 
@@ -82,7 +150,7 @@ impl SequenceWorker {
     pub fn spawn<M: SequenceModel>(
         model: M,
         config: &SequenceConfig,
-        metrics: TierMetrics,
+        metrics: SequenceMetrics,
     ) -> Result<(HandleOf<M>, Self), SpawnError> {
         let queue = Arc::new(SequenceQueue::new(config, metrics));
         let mut threads = Threads::new(Arc::clone(&queue) as _);
@@ -100,14 +168,14 @@ impl SequenceWorker {
 
 struct Engine<M: SequenceModel> {
     model: M,
-    queue: Arc<SequenceQueue<M::Prompt, M::Output>>,
-    running: HashMap<SequenceId, Running<M::Output>>,
+    queue: Arc<QueueOf<M>>,
+    running: HashMap<SequenceId, Running<M::First, M::Output>>,
 }
 
-struct Running<O> {
+struct Running<F, O> {
     queue: Duration,
     joined_at: Instant,
-    reply: Reply<Generated<O>>,
+    replies: Replies<F, O>,
 }
 
 impl<M: SequenceModel> Engine<M> {
@@ -121,7 +189,7 @@ impl<M: SequenceModel> Engine<M> {
         }
         for (id, running) in std::mem::take(&mut self.running) {
             self.cancel(id);
-            let _ = running.reply.send(Err(BatchError::Stopped));
+            running.replies.fail(BatchError::Stopped);
         }
     }
 
@@ -142,12 +210,12 @@ impl<M: SequenceModel> Engine<M> {
 
     fn evict(&mut self, waiting: Vec<RequestOf<M>>, running: Vec<SequenceId>) {
         for request in waiting {
-            let _ = request.reply.send(Err(BatchError::DeadlineExceeded));
+            request.replies.fail(BatchError::DeadlineExceeded);
         }
         for id in running {
             self.cancel(id);
             if let Some(running) = self.running.remove(&id) {
-                let _ = running.reply.send(Err(BatchError::DeadlineExceeded));
+                running.replies.fail(BatchError::DeadlineExceeded);
             }
         }
     }
@@ -191,14 +259,14 @@ impl<M: SequenceModel> Engine<M> {
         let joined_at = Instant::now();
         let mut prompts = Vec::with_capacity(requests.len());
         for (id, request) in requests {
-            let Request { prompt, admitted_at, reply } = request;
+            let Request { prompt, admitted_at, replies } = request;
             // Its caller may be just between leaving and saying so.
-            if reply.is_closed() {
+            if replies.is_closed() {
                 ended.failed.push(id);
                 continue;
             }
             let queue = joined_at.saturating_duration_since(admitted_at);
-            let running = Running { queue, joined_at, reply };
+            let running = Running { queue, joined_at, replies };
             self.running.insert(id, running);
             prompts.push((id, prompt));
         }
@@ -207,7 +275,7 @@ impl<M: SequenceModel> Engine<M> {
 
     fn step(&mut self) -> Ended {
         let mut ended = Ended::default();
-        let batch_size = &self.queue.metrics.batch_size;
+        let batch_size = &self.queue.metrics.tier.batch_size;
         batch_size.observe(self.running.len() as f64);
         let outcomes = guarded("step", || self.model.step()).unwrap_or_else(|panic| {
             self.cancel_all();
@@ -223,6 +291,7 @@ impl<M: SequenceModel> Engine<M> {
         for (id, outcome) in outcomes {
             match outcome {
                 StepOutcome::Running => {}
+                StepOutcome::Opened(first) => self.open(id, first, &mut ended),
                 StepOutcome::Finished(output) => self.finish(id, output, &mut ended),
                 StepOutcome::Failed(error) => self.fail(id, error, &mut ended),
             }
@@ -230,16 +299,30 @@ impl<M: SequenceModel> Engine<M> {
         ended
     }
 
+    fn open(&mut self, id: SequenceId, first: M::First, ended: &mut Ended) {
+        let Some(running) = self.running.get_mut(&id) else { return };
+        let Some(reply) = running.replies.first.take() else { return };
+        let (queue, run) = (running.queue, running.joined_at.elapsed());
+        self.queue.metrics.first_output.observe((queue + run).as_secs_f64());
+        let _ = reply.send(Ok(Opened { first, queue, run }));
+        ended.opened.push(id);
+    }
+
     fn finish(&mut self, id: SequenceId, output: M::Output, ended: &mut Ended) {
-        if let Some(Running { queue, joined_at, reply }) = self.running.remove(&id) {
-            let _ = reply.send(Ok(Generated { output, queue, run: joined_at.elapsed() }));
+        let unopened = self.running.get(&id).is_some_and(|it| it.replies.first.is_some());
+        if unopened {
+            let error = ModelError("the engine finished what it had not opened".to_owned());
+            return self.fail(id, error, ended);
+        }
+        if let Some(Running { queue, joined_at, replies }) = self.running.remove(&id) {
+            let _ = replies.whole.send(Ok(Generated { output, queue, run: joined_at.elapsed() }));
             ended.finished.push(id);
         }
     }
 
     fn fail(&mut self, id: SequenceId, error: ModelError, ended: &mut Ended) {
         if let Some(running) = self.running.remove(&id) {
-            let _ = running.reply.send(Err(BatchError::Model(error)));
+            running.replies.fail(BatchError::Model(error));
             ended.failed.push(id);
         }
     }
@@ -254,7 +337,7 @@ impl<M: SequenceModel> Engine<M> {
 
     fn fail_all(&mut self, error: &ModelError, ended: &mut Ended) {
         for (id, running) in self.running.drain() {
-            let _ = running.reply.send(Err(BatchError::Model(error.clone())));
+            running.replies.fail(BatchError::Model(error.clone()));
             ended.failed.push(id);
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use batching::{Action, Rejected, SequenceConfig, SequenceId, SequenceScheduler};
+use batching::{Action, Order, Rejected, SequenceConfig, SequenceId, SequenceScheduler, Terms};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -296,4 +296,67 @@ fn a_failed_sequence_tells_nothing_about_the_rate() {
     scheduler.admit(now, SequenceId(1), deadline).unwrap();
     let rejected = scheduler.admit(now, SequenceId(2), deadline);
     assert_eq!(rejected, Err(Rejected::QueueFull { retry_after: config.retry_after_min }));
+}
+
+fn by_weight() -> SequenceScheduler {
+    SequenceScheduler::new(&SequenceConfig { order: Order::Weight, ..SequenceConfig::default() })
+}
+
+fn joined(scheduler: &mut SequenceScheduler, now: Instant) -> u64 {
+    let action = scheduler.next_action(now, 1);
+    let Action::Join(ids) = action else { panic!("nobody joined: {action:?}") };
+    ids[0].0
+}
+
+#[test]
+fn what_is_at_stake_goes_first_and_equal_stakes_by_arrival() {
+    let (mut scheduler, now) = (by_weight(), Instant::now());
+    let late = now + Duration::from_secs(9);
+    for (id, weight) in [(0, 5.0), (1, 90.0), (2, 90.0), (3, 7.0)] {
+        let terms = Terms { weight, ..Terms::from(late) };
+        scheduler.admit(now, SequenceId(id), terms).unwrap();
+    }
+    let order: Vec<u64> = (0..4).map(|_| joined(&mut scheduler, now)).collect();
+    assert_eq!(order, [1, 2, 3, 0]);
+}
+
+proptest! {
+    #[test]
+    fn the_oldest_is_overtaken_at_most_three_times(
+        weights in proptest::collection::vec(0.0..1e6_f64, 1..40),
+    ) {
+        let (mut scheduler, now) = (by_weight(), Instant::now());
+        let late = now + Duration::from_secs(9);
+        let mut waiting: Vec<u64> = Vec::new();
+        let mut overtaken = 0;
+        for (id, weight) in (0..).zip(&weights) {
+            for twin in [2 * id, 2 * id + 1] {
+                let terms = Terms { weight: *weight, ..Terms::from(late) };
+                scheduler.admit(now, SequenceId(twin), terms).unwrap();
+                waiting.push(twin);
+            }
+            let next = joined(&mut scheduler, now);
+            overtaken = if next == waiting[0] { 0 } else { overtaken + 1 };
+            prop_assert!(overtaken < 4);
+            waiting.retain(|id| *id != next);
+            scheduler.finished(SequenceId(next));
+        }
+    }
+}
+
+#[test]
+fn the_deadline_of_the_first_output_ends_with_it_and_that_of_the_whole_begins() {
+    let mut scheduler = SequenceScheduler::new(&SequenceConfig::default());
+    let now = Instant::now();
+    let (soon, late) = (now + Duration::from_secs(1), now + Duration::from_secs(9));
+    for id in [0, 1] {
+        let terms = Terms { first_by: soon, whole_by: late, weight: 0.0 };
+        scheduler.admit(now, SequenceId(id), terms).unwrap();
+    }
+    scheduler.next_action(now, 2);
+    scheduler.opened(SequenceId(0));
+    let running = |id| Action::Evict { waiting: vec![], running: vec![SequenceId(id)] };
+    assert_eq!(scheduler.next_action(soon, 0), running(1));
+    assert_eq!(scheduler.next_action(soon, 0), Action::Step);
+    assert_eq!(scheduler.next_action(late, 0), running(0));
 }

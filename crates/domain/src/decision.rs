@@ -71,6 +71,20 @@ words! {
 }
 
 words! {
+    /// How far tier 2's report has come.
+    ReportStatus {
+        /// It is here.
+        Complete = "complete",
+        /// It is being written and will be added to the decision.
+        Pending = "pending",
+        /// Only a verdict was asked for.
+        Off = "off",
+        /// It could not be finished; the verdict stands.
+        Failed = "failed",
+    }
+}
+
+words! {
     /// Why a tier could not do its work.
     Degraded {
         /// Tier 2 did not finish in time.
@@ -190,12 +204,19 @@ pub struct Analysis {
     pub verdict: Verdict,
     /// Calibrated probability of fraud from the verdict's token probabilities.
     pub score: Score,
+    /// Whether the score rests on token probabilities; an engine that tells none is taken at its
+    /// word.
+    pub calibrated: bool,
+    /// How far the report has come; what follows is from it.
+    pub report: ReportStatus,
     /// The pattern recognised.
-    pub typology: Typology,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub typology: Option<Typology>,
     /// The reasons the facts support.
     pub reasons: Vec<Reason>,
     /// What the model would do; advice, not the outcome.
-    pub action: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<Outcome>,
     /// The account of the case; absent when it stated something the facts do not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub narrative: Option<String>,
@@ -221,7 +242,10 @@ pub struct StageTimings {
     /// Tier 2: waiting for a slot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis_queue: Option<f64>,
-    /// Tier 2: prefill and generation.
+    /// Tier 2: from the start of its run to the verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub analysis_verdict: Option<f64>,
+    /// Tier 2: its whole run as far as this answer waited for it, the verdict included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis_run: Option<f64>,
     /// From the parsed request to the decision, before the ledger.

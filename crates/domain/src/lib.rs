@@ -29,7 +29,7 @@ mod typology;
 pub use amount::{Amount, Currency};
 pub use decision::{
     Analysis, DecidedBy, Decision, DecisionId, DecisionStatus, Degraded, Outcome, PackageRef,
-    PolicyRef, Reason, ReasonCode, RiskLevel, Screening, StageTimings, Verdict,
+    PolicyRef, Reason, ReasonCode, ReportStatus, RiskLevel, Screening, StageTimings, Verdict,
 };
 pub use identifier::{
     AccountId, CardToken, CounterpartyId, DeviceId, Identifier, TerminalId, TransactionId,

@@ -23,6 +23,19 @@ pub struct NewDecision {
     pub response: String,
 }
 
+/// What was written after a decision had been answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCompletion {
+    /// The decision; the ledger does not check that it is known.
+    pub decision_id: DecisionId,
+    /// When it was written.
+    pub completed_at: Timestamp,
+    /// JSON of what a replay needs beside the decision's record; opaque here.
+    pub record: String,
+    /// What the decision is answered with from now on; its JSON.
+    pub response: String,
+}
+
 /// A transaction that was only observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
@@ -84,8 +97,10 @@ pub struct StoredDecision {
     pub score: Score,
     /// JSON of everything a replay needs, as it was given.
     pub record: String,
-    /// The exact JSON that was answered.
+    /// The exact JSON that was answered; once completed, that of the completion.
     pub response: String,
+    /// The record of what was written after the answer, once it is there.
+    pub completion: Option<String>,
 }
 
 /// A recorded label.

@@ -11,8 +11,8 @@ use tokio::sync::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Config, DecisionFilter, Entry, LabelId, LedgerError, LedgerMetrics, NewDecision, NewEvent,
-    NewLabel, Page, StoredDecision, StoredLabel, StoredTransaction,
+    Config, DecisionFilter, Entry, LabelId, LedgerError, LedgerMetrics, NewCompletion, NewDecision,
+    NewEvent, NewLabel, Page, StoredDecision, StoredLabel, StoredTransaction,
     sqlite::{Reader, Store},
     writer::{Pace, Request, Waiter, Write, Writer, Written},
 };
@@ -87,6 +87,15 @@ impl Ledger {
     /// `DuplicateDecision`, `Overloaded`, `Unavailable`, `Closed`.
     pub async fn append(&self, decision: NewDecision) -> Result<(), LedgerError> {
         self.write(Write::Decision(Box::new(decision))).await.map(|_| ())
+    }
+
+    /// Adds to a decision what was written after it had been answered; returns once it is
+    /// durable. A decision is completed once.
+    ///
+    /// # Errors
+    /// `DuplicateDecision`, `Overloaded`, `Unavailable`, `Closed`.
+    pub async fn append_completion(&self, completion: NewCompletion) -> Result<(), LedgerError> {
+        self.write(Write::Completion(Box::new(completion))).await.map(|_| ())
     }
 
     /// Records a label; returns once it is durable. Labels are not deduplicated: a reversal is

@@ -29,8 +29,8 @@ mod writer;
 
 pub use config::Config;
 pub use entry::{
-    Entry, LabelId, NewDecision, NewEvent, NewLabel, Origin, StoredDecision, StoredLabel,
-    StoredTransaction,
+    Entry, LabelId, NewCompletion, NewDecision, NewEvent, NewLabel, Origin, StoredDecision,
+    StoredLabel, StoredTransaction,
 };
 pub use error::LedgerError;
 pub use ledger::{Ledger, Replay};

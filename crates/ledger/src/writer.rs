@@ -12,12 +12,16 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::{LedgerError, LedgerMetrics, NewDecision, NewEvent, NewLabel, sqlite::Store};
+use crate::{
+    LedgerError, LedgerMetrics, NewCompletion, NewDecision, NewEvent, NewLabel, sqlite::Store,
+};
 
 /// Something to be written.
 pub(crate) enum Write {
     /// Answered by its place in the sequence.
     Decision(Box<NewDecision>),
+    /// Answered by its place in the sequence.
+    Completion(Box<NewCompletion>),
     /// Answered by its place in the sequence.
     Label(NewLabel),
     /// Answered by how many were new.
@@ -32,7 +36,7 @@ impl Write {
     /// How many rows it adds, which is how much of the sequence it needs.
     pub(crate) fn rows(&self) -> usize {
         match self {
-            Self::Decision(_) | Self::Label(_) => 1,
+            Self::Decision(_) | Self::Completion(_) | Self::Label(_) => 1,
             Self::Events(events) => events.len(),
             Self::Prune { .. } | Self::Probe => 0,
         }

@@ -54,8 +54,8 @@ mod weights;
 
 pub use classifier::{Classification, Classifier, ClassifierConfig, ClassifierWorker};
 pub use decoder::{
-    Admission, ChoiceProbe, Decoder, DecoderConfig, DecoderEncoder, DecoderEngine, DecoderMetrics,
-    EncodedPrompt, Finish, Generation, GrammarSpec,
+    Admission, ChoiceProbe, DecodeRequest, Decoder, DecoderConfig, DecoderEncoder, DecoderEngine,
+    DecoderMetrics, EncodedPrompt, Extent, Finish, Generation, GrammarSpec, Opening, Sampling,
 };
 pub use error::{EncodeError, LoadError};
 pub use runtime::{Runtime, RuntimeConfig, RuntimeError, VERSION, VERSION_MINIMUM};

@@ -45,7 +45,7 @@ fn greedy_tokens_are_those_of_pytorch_alone_and_in_a_ragged_batch() {
                 assert_eq!(answer.text, decode(&line.greedy), "batch {max_batch_size}");
                 assert_eq!(answer.finish, Finish::Length);
                 assert_eq!(answer.generated_tokens, 24);
-                assert!(answer.choice.is_empty());
+                assert!(answer.opening.choice.is_empty());
             }
         }
     }
@@ -56,17 +56,18 @@ fn verdict_probabilities_are_those_of_pytorch() {
     let mut engine = engine(Some(&spec()), config());
     for line in golden() {
         let answer = engine.generate(prompt(&line.input_ids)).unwrap();
-        for (found, expected) in answer.choice_log_probs.iter().zip(&line.choice_log_probs) {
+        for (found, expected) in answer.opening.choice_log_probs.iter().zip(&line.choice_log_probs)
+        {
             assert!((found - expected).abs() < 1e-4, "{found} against {expected}");
         }
-        let p = answer.choice[0].1;
+        let p = answer.opening.choice[0].1;
         assert!(((p / (1.0 - p)).ln() - line.margin).abs() < 1e-4);
         let covered: f64 = line.choice_log_probs.iter().map(|log_prob| log_prob.exp()).sum();
-        assert!((answer.covered - covered).abs() < 1e-4);
-        let top = answer.choice.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        assert!((answer.opening.covered - covered).abs() < 1e-4);
+        let top = answer.opening.choice.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
         assert_eq!(top.0, line.verdict);
         assert!(answer.text.starts_with(&format!(r#"{{"verdict":"{}""#, line.verdict)));
-        assert_eq!(answer.prompt_tokens, line.input_ids.len());
+        assert_eq!(answer.opening.prompt_tokens, line.input_ids.len());
     }
 }
 
@@ -88,15 +89,14 @@ fn a_constrained_answer_is_always_valid_compact_json_in_the_order_of_the_schema(
 }
 
 fn scores(generation: &Generation) -> Vec<u64> {
-    let probabilities = generation.choice.iter().map(|(_, p)| p.to_bits());
-    let log_probs = generation.choice_log_probs.iter().map(|p| p.to_bits());
-    probabilities.chain(log_probs).chain([generation.covered.to_bits()]).collect()
+    let probabilities = generation.opening.choice.iter().map(|(_, p)| p.to_bits());
+    let log_probs = generation.opening.choice_log_probs.iter().map(|p| p.to_bits());
+    probabilities.chain(log_probs).chain([generation.opening.covered.to_bits()]).collect()
 }
 
 #[test]
-fn with_fast_forward_too_a_verdict_is_the_same_to_the_bit_whatever_runs_beside_it() {
-    let fast = DecoderConfig { fast_forward: true, ..config() };
-    let decoder = load(Some(&spec()), fast).unwrap();
+fn a_verdict_is_the_same_to_the_bit_whatever_runs_beside_it() {
+    let decoder = load(Some(&spec()), config()).unwrap();
     let encoder = decoder.encoder();
     let prompts: Vec<_> =
         texts(30, 14, 6).iter().map(|text| encoder.encode(text).unwrap()).collect();
@@ -151,7 +151,7 @@ fn a_cached_instruction_prefix_changes_no_verdict_by_more_than_rounding() {
     for prompt in &prompts {
         let (a, b) =
             (with.generate(prompt.clone()).unwrap(), without.generate(prompt.clone()).unwrap());
-        for (a, b) in a.choice_log_probs.iter().zip(&b.choice_log_probs) {
+        for (a, b) in a.opening.choice_log_probs.iter().zip(&b.opening.choice_log_probs) {
             assert!((a - b).abs() < 1e-4, "{a} against {b}");
         }
         assert_valid(&a);
@@ -178,7 +178,7 @@ fn an_answer_that_reaches_its_limit_says_so_and_keeps_its_verdict() {
     let answer = short.generate(prompt(&golden()[0].input_ids)).unwrap();
     assert_eq!(answer.finish, Finish::Length);
     assert_eq!(answer.generated_tokens, 6);
-    assert!((answer.choice.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-9);
+    assert!((answer.opening.choice.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-9);
 }
 
 #[test]
@@ -210,11 +210,17 @@ fn a_running_sequence_can_be_cancelled_and_the_others_go_on() {
     let mut engine = engine(Some(&spec()), config());
     let expected: Vec<_> =
         golden[..4].iter().map(|line| engine.generate(prompt(&line.input_ids)).unwrap()).collect();
-    let prompts = golden[..4].iter().map(|line| prompt(&line.input_ids));
-    let joined = engine.join((0..).map(SequenceId).zip(prompts).collect());
-    assert!(joined.iter().all(|(_, joined)| joined.is_ok()));
+    for (id, line) in (0..).map(SequenceId).zip(&golden[..4]) {
+        let joined = engine.join(vec![(id, prompt(&line.input_ids).into())]);
+        assert!(joined[0].1.is_ok());
+        assert_eq!(engine.capacity(), 0, "one prompt at a time");
+        let opened = |(of, outcome): &(SequenceId, StepOutcome<_, _>)| {
+            *of == id && matches!(outcome, StepOutcome::Opened(_))
+        };
+        while !engine.step().unwrap().iter().any(opened) {}
+    }
     assert_eq!(engine.capacity(), 0);
-    let extra = engine.join(vec![(SequenceId(9), prompt(&[5]))]);
+    let extra = engine.join(vec![(SequenceId(9), prompt(&[5]).into())]);
     assert!(extra[0].1.is_err(), "there is no slot left");
     engine.step().unwrap();
     engine.cancel(SequenceId(1));
@@ -234,7 +240,7 @@ fn a_running_sequence_can_be_cancelled_and_the_others_go_on() {
         assert_valid(answer);
     }
     assert!(engine.step().unwrap().is_empty());
-    assert_eq!(engine.capacity(), 4);
+    assert_eq!(engine.capacity(), 1);
 }
 
 proptest! {
@@ -263,7 +269,7 @@ proptest! {
             match event {
                 0..=2 if engine.capacity() > 0 => {
                     let line = &golden[next as usize % golden.len()];
-                    let joined = engine.join(vec![(SequenceId(next), prompt(&line.input_ids))]);
+                    let joined = engine.join(vec![(SequenceId(next), prompt(&line.input_ids).into())]);
                     prop_assert!(joined[0].1.is_ok());
                     running.push(next);
                     next += 1;
@@ -276,6 +282,6 @@ proptest! {
             step(&mut engine, &mut running);
         }
         prop_assert!(running.is_empty());
-        prop_assert_eq!(engine.capacity(), 4);
+        prop_assert!(engine.step().unwrap().is_empty());
     }
 }

@@ -98,7 +98,7 @@ fn decoder(dir: &Path, max_new_tokens: usize) -> Verification {
         ..DecoderConfig::default()
     };
     let margin = |answer: &Generation| {
-        let p = answer.choice[0].1;
+        let p = answer.opening.choice[0].1;
         (p / (1.0 - p)).ln()
     };
     let package = Package::open(dir).unwrap();

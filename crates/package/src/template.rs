@@ -27,6 +27,7 @@ const NAME: &str = "template";
 #[derive(Clone, Debug)]
 pub struct Template {
     environment: Arc<Environment<'static>>,
+    leading: Arc<str>,
 }
 
 impl Template {
@@ -55,7 +56,14 @@ impl Template {
         environment.set_fuel(Some(FUEL));
         filters::add_to(&mut environment);
         environment.add_template_owned(NAME, source.to_owned())?;
-        Ok(Self { environment: Arc::new(environment) })
+        Ok(Self { environment: Arc::new(environment), leading: leading(source).into() })
+    }
+
+    /// What every rendering starts with, as far as the source tells: its text before the first
+    /// expression or statement, without white space at its end.
+    #[must_use]
+    pub fn leading_text(&self) -> &str {
+        &self.leading
     }
 
     /// Renders the context.
@@ -64,5 +72,42 @@ impl Template {
     /// When the template uses what the context has not, or runs out of bounds.
     pub fn render(&self, context: impl Serialize) -> Result<String, TemplateError> {
         Ok(self.environment.get_template(NAME)?.render(Serde(context))?)
+    }
+}
+
+fn leading(source: &str) -> &str {
+    let mut rest = source;
+    while let Some(comment) = rest.strip_prefix("{#") {
+        let Some((comment, behind)) = comment.split_once("#}") else { return "" };
+        // One line end behind a comment goes with it; with a dash, all white space does.
+        let behind_line = behind.strip_prefix('\n').unwrap_or(behind);
+        rest = if comment.ends_with('-') { behind.trim_start() } else { behind_line };
+    }
+    let end = ["{{", "{%", "{#"].iter().filter_map(|tag| rest.find(tag)).min();
+    rest[..end.unwrap_or(rest.len())].trim_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_leading_text_is_what_every_rendering_starts_with() {
+        for (source, leading) in [
+            ("Judge the case.\n{{ x }}", "Judge the case."),
+            ("{#- why -#}\n\n Judge {% if x %}1{% endif %}", "Judge"),
+            ("{# why #}\nJudge", "Judge"),
+            ("{{ x }} Judge", ""),
+            ("{# never ends", ""),
+            ("", ""),
+        ] {
+            let Ok(template) = Template::compile(source) else {
+                assert_eq!(super::leading(source), leading);
+                continue;
+            };
+            assert_eq!(template.leading_text(), leading, "{source}");
+            let rendered = template.render(std::collections::BTreeMap::from([("x", 1)])).unwrap();
+            assert!(rendered.starts_with(leading), "{rendered}");
+        }
     }
 }

@@ -9,6 +9,8 @@
 //!   each of its numbers stands in the prompt.
 //! * A decision is in the ledger before it is answered.
 
+mod analyst;
+mod completion;
 mod explain;
 mod facts;
 mod metrics;
@@ -20,6 +22,8 @@ mod report;
 mod screener;
 mod tiers;
 
+pub use analyst::{AnalysisOptions, Narrative};
+pub use completion::CompletionRecord;
 pub use explain::explain;
 pub use facts::{Derived, Facts};
 pub use metrics::ScreeningMetrics;
@@ -30,5 +34,6 @@ pub use render::{RenderError, Renderer};
 pub use report::{REPORT_PREFIX, Report, ReportError, report_schema, verdict_words};
 pub use screener::{ScreenError, ScreenOptions, Screened, Screener, ScreenerParts};
 pub use tiers::{
-    AnalysisModel, Generated, ModelTimings, Place, Priority, Scored, ScreeningModel, TierError,
+    Analysing, AnalysisModel, Basis, Case, Extent, Judgement, ModelTimings, PendingReport, Place,
+    Priority, Scored, ScreeningModel, TierError, Written,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{DecidedBy, Decision, Degraded, Outcome};
+use domain::{DecidedBy, Decision, Degraded, Outcome, ReportStatus};
 use prometheus::{
     Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
     exponential_buckets,
@@ -29,7 +29,7 @@ impl Tier {
 /// Everything the cascade counts. Every series exists from the start.
 #[derive(Debug, Clone)]
 pub struct ScreeningMetrics {
-    /// `weir_stage_duration_seconds{tier,stage}`: velocity, render, encode, queue, run.
+    /// `weir_stage_duration_seconds{tier,stage}`: velocity, render, encode, queue, verdict, run.
     stages: HistogramVec,
     /// `weir_decisions_total{outcome,decided_by}`.
     decisions: IntCounterVec,
@@ -42,13 +42,15 @@ pub struct ScreeningMetrics {
     /// `weir_analysis_ungrounded_total{kind}`: claims dropped because the facts do not bear
     /// them out.
     ungrounded: IntCounterVec,
+    /// `weir_analysis_reports_total{status}`: what became of tier 2's reports.
+    reports: IntCounterVec,
     /// `weir_dry_runs_total`: screened without a trace.
     pub(crate) dry_runs: IntCounter,
 }
 
 const STAGES: &[(Tier, &[&str])] = &[
     (Tier::Screening, &["velocity", "render", "encode", "queue", "run"]),
-    (Tier::Analysis, &["render", "encode", "queue", "run"]),
+    (Tier::Analysis, &["render", "encode", "queue", "verdict", "run"]),
 ];
 
 impl ScreeningMetrics {
@@ -103,6 +105,12 @@ impl ScreeningMetrics {
                 "Claims the facts do not support.",
                 &["kind"],
             )?,
+            reports: counters(
+                "weir_analysis_reports_total",
+                "Reports by what became of them: complete, failed, off (only a verdict was asked \
+                 for).",
+                &["status"],
+            )?,
             dry_runs,
         };
         metrics.create_series();
@@ -124,6 +132,9 @@ impl ScreeningMetrics {
             self.degraded.with_label_values(&[reason.as_str()]);
         }
         self.escalations.with_label_values(&["score"]);
+        for status in [ReportStatus::Complete, ReportStatus::Failed, ReportStatus::Off] {
+            self.reports.with_label_values(&[status.as_str()]);
+        }
         for kind in ["reason", "narrative", "report"] {
             self.ungrounded.with_label_values(&[kind]);
         }
@@ -137,6 +148,17 @@ impl ScreeningMetrics {
         self.stage(tier, "encode", timings.encode);
         self.stage(tier, "queue", timings.queue);
         self.stage(tier, "run", timings.run);
+    }
+
+    /// Tier 2 has a verdict.
+    pub(crate) fn verdict(&self, timings: &ModelTimings) {
+        self.stage(Tier::Analysis, "encode", timings.encode);
+        self.stage(Tier::Analysis, "queue", timings.queue);
+        self.stage(Tier::Analysis, "verdict", timings.run);
+    }
+
+    pub(crate) fn report(&self, status: ReportStatus) {
+        self.reports.with_label_values(&[status.as_str()]).inc();
     }
 
     pub(crate) fn decided(&self, decision: &Decision) {

@@ -3,24 +3,26 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    Analysis, DecidedBy, Decision, DecisionId, DecisionStatus, Degraded, Outcome, Score, Screening,
-    StageTimings, Transaction,
+    DecidedBy, Decision, DecisionId, DecisionStatus, Outcome, Score, Screening, StageTimings,
+    Transaction,
 };
 use jiff::Timestamp;
 use ledger::{Ledger, LedgerError, NewDecision};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 use velocity::VelocityStore;
 
 use crate::{
+    analyst::{AnalysisOptions, Analyst, Findings},
+    completion::Completion,
     explain::explain,
     facts::Facts,
     metrics::{ScreeningMetrics, Tier},
     policy::{Policy, Route},
     record::Record,
     render::{RenderError, Renderer},
-    report::Report,
-    tiers::{AnalysisModel, Generated, Place, Priority, Scored, ScreeningModel, TierError},
+    tiers::{AnalysisModel, Case, Extent, Place, Priority, Scored, ScreeningModel, TierError},
 };
 
 /// Why a transaction could not be decided. Nothing was written.
@@ -104,13 +106,16 @@ pub struct ScreenerParts {
     pub ledger: Option<Ledger>,
     /// Counters.
     pub metrics: ScreeningMetrics,
-    /// Kept back from the deadline for recording and answering.
-    pub answer_reserve: Duration,
+    /// How tier 2 is asked.
+    pub options: AnalysisOptions,
 }
 
 /// Screens transactions. The only orchestrator of the cascade.
 pub struct Screener {
     parts: ScreenerParts,
+    /// Reports that are written after their decisions; each holds a place in tier 2, which
+    /// bounds them.
+    completions: TaskTracker,
 }
 
 /// A transaction that has its place in tier 1's queue and has been counted.
@@ -121,22 +126,11 @@ struct Entered<'a> {
     started: Instant,
 }
 
-/// Tier 2's part while a decision is being made.
-#[derive(Default)]
-struct AnalysisOutcome {
-    prompt: Option<String>,
-    render: Option<Duration>,
-    generated: Option<Generated>,
-    analysis: Option<Analysis>,
-    degraded: Option<Degraded>,
-    error: Option<String>,
-}
-
 impl Screener {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: ScreenerParts) -> Self {
-        Self { parts }
+        Self { parts, completions: TaskTracker::new() }
     }
 
     /// The policy in force.
@@ -194,23 +188,38 @@ impl Screener {
         let scored = self.score(place, &text).await?;
         let facts = facts.with_score(scored.score);
         let analysed = match policy.route(scored.score) {
-            Route::Clear => AnalysisOutcome::default(),
-            Route::Escalate => self.analyse(&facts, options.deadline).await,
+            Route::Clear => Findings::default(),
+            Route::Escalate => self.analyse(&facts, &options).await,
         };
 
         let timings = timings(velocity_took, render_took, &scored, &analysed, started.elapsed());
         let decision = self.decide(&facts, scored.score, &analysed, policy, timings);
         self.parts.metrics.decided(&decision);
+        let pending = analysed.pending.zip(analysed.prompt.clone());
         let record = Record {
             facts,
             screening_text: text,
             analysis_prompt: analysed.prompt,
-            analysis_text: analysed.generated.map(|generated| generated.text),
+            analysis_text: analysed.text,
             analysis_package: self.parts.analysis.as_ref().map(|model| model.package().clone()),
             analysis_error: analysed.error,
             decision,
         };
-        self.record(record, options.dry_run).await
+        let screened = self.record(record, options.dry_run).await?;
+        if let (Some((pending, prompt)), Some(ledger)) = (pending, &self.parts.ledger) {
+            let (decision, facts) = (screened.decision.clone(), screened.facts.clone());
+            let (ledger, metrics) = (ledger.clone(), self.parts.metrics.clone());
+            let completion = Completion { pending, decision, facts, prompt, ledger, metrics };
+            self.completions.spawn(completion.run());
+        }
+        Ok(screened)
+    }
+
+    /// Waits for the reports that are written after their decisions. To be called once nothing
+    /// is screened any more.
+    pub async fn finish(&self) {
+        self.completions.close();
+        self.completions.wait().await;
     }
 
     /// How long tier 2 takes for a case, whatever tier 1 said: prompt, tokens, queue, report.
@@ -228,7 +237,16 @@ impl Screener {
         let rendered = self.parts.renderer.analysis_prompt(facts);
         let prompt =
             rendered.map_err(|error| TierError::Input(error.to_string()))?.unwrap_or_default();
-        model.analyse(&prompt, deadline).await?;
+        let case = Case {
+            prompt,
+            extent: Extent::Report,
+            verdict_by: deadline,
+            report_by: deadline,
+            at_stake: facts.derived.amount,
+        };
+        if let Some(report) = model.analyse(case).await?.report {
+            report.await?;
+        }
         Ok(started.elapsed())
     }
 
@@ -249,76 +267,20 @@ impl Screener {
         Ok(scored)
     }
 
-    /// Asks tier 2. Whatever goes wrong becomes `degraded`.
-    async fn analyse(&self, facts: &Facts, deadline: Instant) -> AnalysisOutcome {
+    async fn analyse(&self, facts: &Facts, options: &ScreenOptions) -> Findings {
         self.parts.metrics.escalated();
-        let Some(model) = &self.parts.analysis else {
-            return AnalysisOutcome {
-                degraded: Some(Degraded::AnalysisDisabled),
-                ..Default::default()
-            };
-        };
-        let started = Instant::now();
-        let prompt = match self.parts.renderer.analysis_prompt(facts) {
-            Ok(Some(prompt)) => prompt,
-            Ok(None) => return failed(None, "the analysis package has no prompt template".into()),
-            Err(error) => return failed(None, error.to_string()),
-        };
-        let render = started.elapsed();
-        self.parts.metrics.stage(Tier::Analysis, "render", render);
-        let deadline = deadline.checked_sub(self.parts.answer_reserve).unwrap_or(deadline);
-        // The model knows the deadline; a model that does not keep it must not matter.
-        let answered = timeout_at(deadline, model.analyse(&prompt, deadline)).await;
-        let outcome = match answered.unwrap_or(Err(TierError::Deadline)) {
-            Ok(generated) => self.read_report(facts, prompt, generated, model.as_ref()),
-            Err(error) => refused(prompt, &error),
-        };
-        AnalysisOutcome { render: Some(render), ..outcome }
-    }
-
-    /// Parses and grounds what tier 2 wrote.
-    fn read_report(
-        &self,
-        facts: &Facts,
-        prompt: String,
-        generated: Generated,
-        model: &dyn AnalysisModel,
-    ) -> AnalysisOutcome {
-        let metrics = &self.parts.metrics;
-        metrics.model(Tier::Analysis, &generated.timings);
-        let report = match Report::parse(&generated.text) {
-            Ok(report) => report,
-            Err(error) => {
-                metrics.ungrounded("report", 1);
-                let outcome = failed(Some(prompt), error.to_string());
-                return AnalysisOutcome { generated: Some(generated), ..outcome };
-            }
-        };
-        let grounded = report.ground(facts, &prompt);
-        metrics.ungrounded("reason", grounded.reasons_dropped);
-        metrics.ungrounded("narrative", usize::from(grounded.narrative.is_none()));
-        let analysis = Analysis {
-            verdict: report.verdict,
-            score: generated.score,
-            typology: report.typology,
-            reasons: grounded.reasons,
-            action: report.action,
-            narrative: grounded.narrative,
-            package: model.package().clone(),
-        };
-        AnalysisOutcome {
-            prompt: Some(prompt),
-            generated: Some(generated),
-            analysis: Some(analysis),
-            ..Default::default()
-        }
+        let Some(model) = &self.parts.analysis else { return Findings::disabled() };
+        let ScreenerParts { renderer, metrics, options: asking, .. } = &self.parts;
+        let analyst = Analyst { model, renderer, metrics, options: asking };
+        let keeps = self.parts.ledger.is_some() && !options.dry_run;
+        analyst.analyse(facts, options.deadline, keeps).await
     }
 
     fn decide(
         &self,
         facts: &Facts,
         screening: Score,
-        analysed: &AnalysisOutcome,
+        analysed: &Findings,
         policy: &Policy,
         timings_ms: StageTimings,
     ) -> Decision {
@@ -374,32 +336,6 @@ impl Screener {
     }
 }
 
-fn failed(prompt: Option<String>, error: String) -> AnalysisOutcome {
-    tracing::warn!(error, "tier 2 failed");
-    AnalysisOutcome {
-        prompt,
-        degraded: Some(Degraded::AnalysisFailed),
-        error: Some(error),
-        ..Default::default()
-    }
-}
-
-fn refused(prompt: String, error: &TierError) -> AnalysisOutcome {
-    let degraded = match error {
-        TierError::Overloaded { .. } | TierError::Stopped => Degraded::AnalysisFull,
-        TierError::Deadline => Degraded::AnalysisLate,
-        TierError::Input(_) | TierError::Failed(_) => {
-            return failed(Some(prompt), error.to_string());
-        }
-    };
-    AnalysisOutcome {
-        prompt: Some(prompt),
-        degraded: Some(degraded),
-        error: Some(error.to_string()),
-        ..Default::default()
-    }
-}
-
 fn milliseconds(duration: Duration) -> f64 {
     // Microseconds are as fine as anybody reads; more digits only lengthen the answer.
     (duration.as_secs_f64() * 1e6).round() / 1e3
@@ -409,20 +345,19 @@ fn timings(
     velocity: Duration,
     render: Duration,
     scored: &Scored,
-    analysed: &AnalysisOutcome,
+    analysed: &Findings,
     total: Duration,
 ) -> StageTimings {
-    let analysis = analysed.generated.as_ref().map(|generated| generated.timings);
-    let prepare =
-        analysed.render.map(|render| render + analysis.map_or(Duration::ZERO, |t| t.encode));
+    let analysis = analysed.timings;
     StageTimings {
         velocity: milliseconds(velocity),
         screening_prepare: milliseconds(render + scored.timings.encode),
         screening_queue: milliseconds(scored.timings.queue),
         screening_run: milliseconds(scored.timings.run),
-        analysis_prepare: prepare.map(milliseconds),
-        analysis_queue: analysis.map(|t| milliseconds(t.queue)),
-        analysis_run: analysis.map(|t| milliseconds(t.run)),
+        analysis_prepare: analysis.prepare.map(milliseconds),
+        analysis_queue: analysis.queue.map(milliseconds),
+        analysis_verdict: analysis.verdict.map(milliseconds),
+        analysis_run: analysis.run.map(milliseconds),
         total: milliseconds(total),
     }
 }

@@ -1,6 +1,6 @@
 //! The seams to the two models. The server introduces whatever implements them.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use domain::{PackageRef, Score, Verdict};
@@ -49,17 +49,78 @@ pub struct Scored {
     pub timings: ModelTimings,
 }
 
-/// Tier 2's raw answer.
+/// How far a case is analysed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// To the verdict; nothing is written.
+    Verdict,
+    /// To the end of the report.
+    Report,
+}
+
+/// A case for tier 2.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Generated {
-    /// The report as written: JSON.
-    pub text: String,
+pub struct Case {
+    /// What tier 2 reads.
+    pub prompt: String,
+    /// How far to go.
+    pub extent: Extent,
+    /// When the verdict is needed.
+    pub verdict_by: Instant,
+    /// When the report is.
+    pub report_by: Instant,
+    /// The amount, in major units: who goes first when not all can.
+    pub at_stake: f64,
+}
+
+/// What tier 2's score rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The verdict's token probabilities, calibrated.
+    Calibrated,
+    /// The verdict's word alone, because the engine tells no probabilities.
+    Stated,
+}
+
+/// Tier 2's verdict.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judgement {
     /// The most probable verdict by its token probabilities.
     pub verdict: Verdict,
-    /// Calibrated probability of fraud from the verdict's token probabilities.
+    /// Probability of fraud.
     pub score: Score,
-    /// Where the time went.
+    /// What the score rests on.
+    pub basis: Basis,
+    /// Where the time went, up to the verdict.
     pub timings: ModelTimings,
+}
+
+/// The report as written, not checked yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// JSON.
+    pub text: String,
+    /// From the start of the run to the last token.
+    pub run: Duration,
+}
+
+/// A report that is being written. Dropping it stops the writing.
+pub type PendingReport = Pin<Box<dyn Future<Output = Result<Written, TierError>> + Send>>;
+
+/// Tier 2's answer: the verdict, and the report to come if one was asked for.
+pub struct Analysing {
+    /// The verdict.
+    pub judgement: Judgement,
+    /// The report; `None` for [`Extent::Verdict`].
+    pub report: Option<PendingReport>,
+}
+
+impl Analysing {
+    /// The answer of an engine that gives verdict and report at once.
+    #[must_use]
+    pub fn complete(judgement: Judgement, written: Written) -> Self {
+        Self { judgement, report: Some(Box::pin(std::future::ready(Ok(written)))) }
+    }
 }
 
 /// Whose transaction tier 1 scores first.
@@ -95,12 +156,12 @@ pub trait Place: Send {
     async fn score(self: Box<Self>, text: &str) -> Result<Scored, TierError>;
 }
 
-/// Tier 2: writes a report about a rendered case.
+/// Tier 2: judges a rendered case and writes a report about it.
 #[async_trait]
 pub trait AnalysisModel: Send + Sync {
     /// Which package analyses.
     fn package(&self) -> &PackageRef;
 
-    /// A report about the case.
-    async fn analyse(&self, prompt: &str, deadline: Instant) -> Result<Generated, TierError>;
+    /// The verdict on a case, as soon as it is known.
+    async fn analyse(&self, case: Case) -> Result<Analysing, TierError>;
 }

@@ -7,8 +7,8 @@ mod common;
 use std::time::Duration;
 
 use common::{Analyst, Harness, transaction};
-use domain::{DecidedBy, Degraded, Outcome, ReasonCode};
-use screening::{Record, ScreenError, TierError};
+use domain::{DecidedBy, Decision, DecisionStatus, Degraded, Outcome, ReasonCode, ReportStatus};
+use screening::{CompletionRecord, Narrative, Record, ScreenError, TierError};
 
 #[tokio::test]
 async fn a_low_score_is_cleared_by_tier_1_alone() {
@@ -131,4 +131,58 @@ async fn tier_1_errors_are_the_callers_and_nothing_is_written() {
     assert!(matches!(error, ScreenError::Overloaded { retry_after } if retry_after.as_secs() == 2));
     let id = "tx-1".parse().unwrap();
     assert!(harness.ledger.decision_by_transaction(&id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_report_written_after_the_answer_is_added_to_the_decision() {
+    let analyst = Analyst::says("fraud", 0.97);
+    let harness = Harness::with_narrative(analyst, Narrative::After).await;
+    let screened = harness.screen(transaction("tx-1", "900")).await.unwrap();
+    let decision = &screened.decision;
+    assert_eq!((decision.outcome, decision.status), (Outcome::Decline, DecisionStatus::Final));
+    let verdict = decision.analysis.as_ref().unwrap();
+    assert_eq!(verdict.report, ReportStatus::Pending);
+    assert_eq!((verdict.typology, verdict.action), (None, None));
+    harness.screener.finish().await;
+    let stored = harness.ledger.decision(decision.decision_id).await.unwrap().unwrap();
+    let completed: Decision = serde_json::from_str(&stored.response).unwrap();
+    let report = completed.analysis.unwrap();
+    assert_eq!(report.report, ReportStatus::Complete);
+    assert_eq!(report.action, Some(Outcome::Decline));
+    assert_eq!((report.score, completed.outcome), (verdict.score, decision.outcome));
+    let record: CompletionRecord = serde_json::from_str(&stored.completion.unwrap()).unwrap();
+    assert!(record.analysis_text.unwrap().contains("\"verdict\":\"fraud\""));
+}
+
+#[tokio::test]
+async fn a_report_that_never_comes_is_said_to_have_failed_and_the_verdict_stands() {
+    let never = || Analyst::stops_after_its_verdict(TierError::Deadline);
+    for (narrative, first) in
+        [(Narrative::After, ReportStatus::Pending), (Narrative::Inline, ReportStatus::Failed)]
+    {
+        let harness = Harness::with_narrative(never(), narrative).await;
+        let decision = harness.screen(transaction("tx-1", "900")).await.unwrap().decision;
+        assert_eq!(decision.outcome, Outcome::Decline);
+        assert_eq!(decision.decided_by, DecidedBy::Analysis);
+        assert_eq!(decision.analysis.unwrap().report, first);
+        harness.screener.finish().await;
+        let stored = harness.ledger.decision(decision.decision_id).await.unwrap().unwrap();
+        let completed: Decision = serde_json::from_str(&stored.response).unwrap();
+        assert_eq!(completed.analysis.unwrap().report, ReportStatus::Failed);
+    }
+}
+
+#[tokio::test]
+async fn without_narratives_tier_2_only_judges() {
+    let harness = Harness::with_narrative(Analyst::says("fraud", 0.97), Narrative::Off).await;
+    let decision = harness.screen(transaction("tx-1", "900")).await.unwrap().decision;
+    assert_eq!(decision.outcome, Outcome::Decline);
+    assert_eq!(decision.analysis.unwrap().report, ReportStatus::Off);
+}
+
+#[tokio::test]
+async fn a_dry_run_waits_for_no_report_that_nobody_would_keep() {
+    let harness = Harness::with_narrative(Analyst::says("fraud", 0.97), Narrative::After).await;
+    let decision = harness.dry_run(transaction("tx-1", "900")).await.unwrap().decision;
+    assert_eq!(decision.analysis.unwrap().report, ReportStatus::Off);
 }

@@ -154,6 +154,11 @@ async fn drain(
     stop_accepting.cancel();
     let finished = tokio::time::timeout_at(deadline, serving).await;
     let requests = state.metrics.in_flight();
+    // Reports that were promised with an answer; those that are not ready by then never come.
+    let written = tokio::time::timeout_at(deadline, state.screener.finish()).await;
+    if written.is_err() {
+        tracing::warn!("some reports were not finished");
+    }
     // Writes that were promised are flushed even when requests had to be cut off.
     let flush = Duration::from_secs(1).max(deadline.saturating_duration_since(Instant::now()));
     let closed = tokio::time::timeout(flush, state.ledger.clone().close()).await;

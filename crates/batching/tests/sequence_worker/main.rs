@@ -180,7 +180,7 @@ async fn a_prompt_that_does_not_join_is_answered_and_the_thread_lives_on() {
     ];
     for (joining, message) in cases {
         let setup = Setup::new(1, true);
-        let refused = Prompt { name: 1, steps: 1, joining };
+        let refused = Prompt { name: 1, steps: 1, joining, ..prompt(0, 1) };
         assert_eq!(setup.handle.generate(refused, far()).await, Err(failure(message)));
         setup.expect(Event::Joined(vec![1]));
         setup.serves(2).await;
@@ -238,8 +238,50 @@ async fn shutdown_does_not_wait_for_a_prompt_whose_caller_left() {
 }
 
 /// Whether the worker still takes prompts; takes its own one back.
-fn is_admitted(handle: &SequenceHandle<Prompt, u32>) -> bool {
+fn is_admitted(handle: &SequenceHandle<Prompt, u32, u32>) -> bool {
     let probe = pin!(handle.generate(prompt(0, 1), far()));
     let poll = probe.poll(&mut Context::from_waker(Waker::noop()));
     poll != Poll::Ready(Err(BatchError::Stopped))
+}
+
+#[tokio::test]
+async fn the_first_output_is_answered_before_the_rest_is_generated() {
+    let setup = Setup::new(1, true);
+    let mut starting = pin!(setup.handle.start(prompt(1, 2), far()));
+    admit(starting.as_mut());
+    setup.order(Order::Step);
+    let started = starting.await.unwrap();
+    assert_eq!(started.opened.first, 1);
+    setup.order(Order::Step);
+    assert_eq!(started.whole().await.unwrap().output, 10);
+}
+
+#[tokio::test]
+async fn a_sequence_whose_rest_nobody_wants_is_cancelled_between_two_steps() {
+    let setup = Setup::new(1, true);
+    setup.order(Order::Step);
+    drop(setup.handle.start(prompt(1, 99), far()).await.unwrap());
+    setup.order(Order::Step);
+    setup.expect(Event::Joined(vec![1]));
+    setup.expect(Event::Stepping(vec![1]));
+    // Whether a second step had begun before the caller left is the clock's affair.
+    let event = setup.events.recv_timeout(PATIENCE).unwrap();
+    if event == Event::Stepping(vec![1]) {
+        setup.expect(Event::Cancelled(1));
+    } else {
+        assert_eq!(event, Event::Cancelled(1));
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_fails_after_the_first_output_fails_the_rest() {
+    let setup = Setup::new(1, true);
+    setup.order(Order::Step);
+    let started = setup.handle.start(prompt(1, 9), far()).await.unwrap();
+    setup.order(Order::FailOne);
+    assert_eq!(started.whole().await, Err(failure("one failed")));
+    setup.expect(Event::Joined(vec![1]));
+    setup.expect(Event::Stepping(vec![1]));
+    setup.expect(Event::Stepping(vec![1]));
+    setup.serves(2).await;
 }

@@ -30,10 +30,11 @@ pub(crate) struct Prompt {
     pub(crate) name: u32,
     pub(crate) steps: u32,
     pub(crate) joining: Joining,
+    pub(crate) opened: bool,
 }
 
 pub(crate) fn prompt(name: u32, steps: u32) -> Prompt {
-    Prompt { name, steps, joining: Joining::Works }
+    Prompt { name, steps, joining: Joining::Works, opened: false }
 }
 
 pub(crate) fn far() -> Instant {
@@ -56,7 +57,8 @@ pub(crate) enum Order {
     Panic,
 }
 
-/// Answers ten times the name after as many steps as the prompt asks for.
+/// Answers the name with the first step, and ten times the name after as many steps as the
+/// prompt asks for.
 pub(crate) struct Engine {
     slots: usize,
     takes_in_midway: bool,
@@ -77,14 +79,20 @@ impl Engine {
         }
     }
 
-    fn advance(&mut self) -> StepOutcomes<u32> {
-        let advance = |(id, prompt): (&SequenceId, &mut Prompt)| {
+    fn advance(&mut self) -> StepOutcomes<u32, u32> {
+        let mut outcomes = Vec::new();
+        for (id, prompt) in &mut self.running {
+            if !std::mem::replace(&mut prompt.opened, true) {
+                outcomes.push((*id, StepOutcome::Opened(prompt.name)));
+            }
             prompt.steps -= 1;
             let done = prompt.steps == 0;
             let output = prompt.name * 10;
-            (*id, if done { StepOutcome::Finished(output) } else { StepOutcome::Running })
-        };
-        let outcomes = self.running.iter_mut().map(advance).collect();
+            outcomes.push((
+                *id,
+                if done { StepOutcome::Finished(output) } else { StepOutcome::Running },
+            ));
+        }
         self.running.retain(|_, prompt| prompt.steps > 0);
         outcomes
     }
@@ -92,6 +100,7 @@ impl Engine {
 
 impl SequenceModel for Engine {
     type Prompt = Prompt;
+    type First = u32;
     type Output = u32;
 
     fn capacity(&self) -> usize {
@@ -120,7 +129,7 @@ impl SequenceModel for Engine {
         answers
     }
 
-    fn step(&mut self) -> Result<StepOutcomes<u32>, ModelError> {
+    fn step(&mut self) -> Result<StepOutcomes<u32, u32>, ModelError> {
         self.tell(Event::Stepping(self.running.values().map(|prompt| prompt.name).collect()));
         let order = self
             .orders
@@ -149,7 +158,7 @@ impl SequenceModel for Engine {
 
 /// The worker is dropped last: without its channels the engine ends at once.
 pub(crate) struct Setup {
-    pub(crate) handle: SequenceHandle<Prompt, u32>,
+    pub(crate) handle: SequenceHandle<Prompt, u32, u32>,
     pub(crate) events: Receiver<Event>,
     pub(crate) orders: SyncSender<Order>,
     pub(crate) worker: SequenceWorker,
@@ -183,11 +192,11 @@ impl Setup {
     }
 }
 
-pub(crate) fn spawn(engine: Engine) -> (SequenceHandle<Prompt, u32>, SequenceWorker) {
+pub(crate) fn spawn(engine: Engine) -> (SequenceHandle<Prompt, u32, u32>, SequenceWorker) {
     let max_queue_depth = NonZeroUsize::new(32).unwrap();
     let config = SequenceConfig { max_queue_depth, ..SequenceConfig::default() };
     let metrics = BatchingMetrics::register(&Registry::new()).unwrap();
-    SequenceWorker::spawn(engine, &config, metrics.tier("analysis")).unwrap()
+    SequenceWorker::spawn(engine, &config, metrics.sequences("analysis")).unwrap()
 }
 
 pub(crate) fn failure(message: &str) -> BatchError {

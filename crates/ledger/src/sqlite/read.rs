@@ -14,10 +14,23 @@ use crate::{
     StoredTransaction,
 };
 
-const DECISION: &str = "SELECT * FROM decisions WHERE decision_id = ?";
+/// Decisions with what was written after them. A join keeps to the order of the left side.
+macro_rules! decisions {
+    ($where:literal) => {
+        concat!(
+            "SELECT d.*, c.record AS completion, c.response AS completed \
+             FROM decisions d LEFT JOIN completions c ON c.decision_id = d.decision_id WHERE ",
+            $where
+        )
+    };
+}
+
+const DECISION: &str = decisions!("d.decision_id = ?");
 
 const DECISION_BY_TRANSACTION: &str =
-    "SELECT * FROM decisions WHERE transaction_id = ? ORDER BY seq DESC LIMIT 1";
+    decisions!("d.transaction_id = ? ORDER BY d.seq DESC LIMIT 1");
+
+const DECISIONS: &str = decisions!("d.seq > ");
 
 /// The plus sign makes SQLite look into the index by time; without it, it would read the
 /// decisions one by one from the oldest.
@@ -101,17 +114,17 @@ impl Reader {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let limit = filter.limit.clamp(1, PAGE_LIMIT_MAX);
-        let mut statement = QueryBuilder::<Sqlite>::new("SELECT * FROM decisions WHERE seq > ");
+        let mut statement = QueryBuilder::<Sqlite>::new(DECISIONS);
         statement.push_bind(after);
         if let Some(outcome) = filter.outcome {
-            statement.push(" AND outcome = ").push_bind(outcome.as_str());
+            statement.push(" AND d.outcome = ").push_bind(outcome.as_str());
         }
         if let Some(since) = filter.since {
             // The plus sign keeps SQLite from walking by time and sorting what it finds.
-            statement.push(" AND +decided_at >= ").push_bind(since.as_microsecond());
+            statement.push(" AND +d.decided_at >= ").push_bind(since.as_microsecond());
         }
         // One more than asked for tells whether there is a next page.
-        statement.push(" ORDER BY seq LIMIT ").push_bind(limit as i64 + 1);
+        statement.push(" ORDER BY d.seq LIMIT ").push_bind(limit as i64 + 1);
         let mut items = self.rows(statement.build(), row::decision).await?;
         let more = items.len() > limit;
         items.truncate(limit);

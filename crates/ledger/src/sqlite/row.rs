@@ -53,7 +53,7 @@ impl Fields {
     }
 }
 
-/// Needs all columns of `decisions`.
+/// Needs all columns of `decisions`, and what completes it as `completion` and `completed`.
 pub(super) fn decision(row: SqliteRow) -> Result<StoredDecision, LedgerError> {
     let fields = Fields::new(row)?;
     Ok(StoredDecision {
@@ -70,7 +70,11 @@ pub(super) fn decision(row: SqliteRow) -> Result<StoredDecision, LedgerError> {
         decided_by: fields.parse("decided_by")?,
         score: Score::new(fields.get("score")?).map_err(|error| fields.corrupt("score", error))?,
         record: fields.get("record")?,
-        response: fields.get("response")?,
+        response: match fields.get::<Option<String>>("completed")? {
+            Some(completed) => completed,
+            None => fields.get("response")?,
+        },
+        completion: fields.get("completion")?,
     })
 }
 

@@ -5,8 +5,10 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-const MIGRATIONS: &[(&str, &str)] =
-    &[("initial", include_str!("../../migrations/sqlite/0001_initial.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
+    ("completions", include_str!("../../migrations/sqlite/0002_completions.sql")),
+];
 
 /// Brings the tables up to date.
 ///

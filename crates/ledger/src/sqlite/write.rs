@@ -7,7 +7,7 @@ use sqlx::{
 
 use super::{Store, failure, result_code};
 use crate::{
-    LedgerError, NewDecision, NewEvent, NewLabel,
+    LedgerError, NewCompletion, NewDecision, NewEvent, NewLabel,
     writer::{Write, Written},
 };
 
@@ -17,6 +17,10 @@ const INSERT_DECISION: &str = "\
     INSERT INTO decisions (seq, decision_id, transaction_id, account_id, event_time, decided_at, \
         outcome, status, decided_by, score, record, response) \
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (decision_id) DO NOTHING";
+
+const INSERT_COMPLETION: &str = "\
+    INSERT INTO completions (seq, decision_id, completed_at, record, response) \
+    VALUES (?, ?, ?, ?, ?) ON CONFLICT (decision_id) DO NOTHING";
 
 const INSERT_LABEL: &str = "\
     INSERT INTO labels (seq, transaction_id, decision_id, label, source, effective_at, reversed, \
@@ -94,6 +98,13 @@ async fn write_one(
             }
             Ok(Ok(seq))
         }
+        Write::Completion(completion) => {
+            let inserted = insert_completion(connection, completion, seq).await?.rows_affected();
+            if inserted == 0 {
+                return Ok(Err(LedgerError::DuplicateDecision(completion.decision_id)));
+            }
+            Ok(Ok(seq))
+        }
         Write::Label(label) => insert_label(connection, label, seq).await.map(|_| Ok(seq)),
         Write::Events(events) if events.is_empty() => Ok(Ok(0)),
         Write::Events(events) => insert_events(connection, events, seq).await.map(count),
@@ -123,6 +134,21 @@ async fn insert_decision(
         .bind(decision.status.as_str())
         .bind(decision.decided_by.as_str())
         .bind(decision.score.value())
+        .bind(new.record.as_str())
+        .bind(new.response.as_str())
+        .execute(connection)
+        .await
+}
+
+async fn insert_completion(
+    connection: &mut SqliteConnection,
+    new: &NewCompletion,
+    seq: i64,
+) -> Result<SqliteQueryResult, sqlx::Error> {
+    sqlx::query(INSERT_COMPLETION)
+        .bind(seq)
+        .bind(new.decision_id.0.as_bytes().as_slice())
+        .bind(new.completed_at.as_microsecond())
         .bind(new.record.as_str())
         .bind(new.response.as_str())
         .execute(connection)

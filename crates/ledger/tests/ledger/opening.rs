@@ -79,7 +79,7 @@ async fn a_file_that_a_later_version_wrote_is_refused() {
     bench.open().await.unwrap().close().await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(bench.path());
     let mut connection = options.connect().await.unwrap();
-    sqlx::query("UPDATE _sqlx_migrations SET version = 999")
+    sqlx::query("UPDATE _sqlx_migrations SET version = 999 WHERE version = 1")
         .execute(&mut connection)
         .await
         .unwrap();

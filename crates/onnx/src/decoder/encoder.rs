@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::sampler::Sampling;
 use crate::error::EncodeError;
 use crate::tokenizer::SafeTokenizer;
 
@@ -10,6 +11,35 @@ use crate::tokenizer::SafeTokenizer;
 pub struct EncodedPrompt {
     /// Token ids, the template's special tokens included; without the answer's forced prefix.
     pub ids: Vec<u32>,
+}
+
+/// How far an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Extent {
+    /// To its first choice, which is known as soon as the prompt is computed: nothing is
+    /// generated.
+    Choice,
+    /// To its end.
+    #[default]
+    Whole,
+}
+
+/// What an engine is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecodeRequest {
+    /// The prompt.
+    pub prompt: EncodedPrompt,
+    /// How far to answer it.
+    pub extent: Extent,
+    /// How to choose tokens.
+    pub sampling: Sampling,
+}
+
+impl From<EncodedPrompt> for DecodeRequest {
+    /// The whole answer, greedily.
+    fn from(prompt: EncodedPrompt) -> Self {
+        Self { prompt, extent: Extent::Whole, sampling: Sampling::Greedy }
+    }
 }
 
 /// Encodes prompts for a decoder. Cheap to clone.

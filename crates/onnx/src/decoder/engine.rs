@@ -1,46 +1,62 @@
 //! The engine: sequences join by a prefill of their own, then decode together.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use batching::{ModelError, SequenceId, SequenceModel, StepOutcome, StepOutcomes};
 use ort::session::Session;
 
-use super::encoder::EncodedPrompt;
-use super::lanes::Lanes;
-use super::metrics::DecoderMetrics;
-use super::sequence::{Generation, Sequence};
+use super::encoder::{DecodeRequest, Extent};
+use super::memory::Memory;
+use super::metrics::{Call, DecoderMetrics};
+use super::sampler::Sampling;
+use super::sequence::{Generation, Opening, Sequence};
 use super::{Admission, Decoder, DecoderConfig, Model};
 
-/// Advances up to `max_batch_size` sequences by one token per step. Owned by one thread.
+/// Runs up to `max_batch_size` sequences, one token per step each. Owned by one thread.
 ///
-/// Prompts are prefilled one by one, so that a verdict is computed from its own prompt alone
-/// whatever else runs. There is no idle row, because attention takes no row of length zero and
-/// an idle row would cost as much as a busy one: a sequence that joins takes the row of one that
-/// left, and when none joins the others move to a smaller slab.
+/// Prompts are computed one by one, in pieces, so that a verdict depends on its own prompt alone
+/// whatever else runs, and a prompt holds up the others by no more than a piece. The running
+/// sequences lie in the first rows without a gap, because attention takes no row of length zero
+/// and an idle row would cost as much as a busy one: when one leaves, the last one moves into its
+/// row. The last row of all is where prompts are computed.
 pub struct DecoderEngine {
     session: Session,
+    memory: Memory,
     model: Model,
     config: DecoderConfig,
     metrics: DecoderMetrics,
-    /// Where prompts are prefilled: one row.
-    entry: Lanes,
-    prefix: Option<Prefix>,
-    lanes: Option<Lanes>,
+    /// The instruction prefix, whose cache is in the row behind all slots.
+    prefix: Vec<u32>,
+    /// Whose prompts are not computed yet; the first one's is under way.
+    entering: VecDeque<Entrant>,
+    /// By row.
     running: Vec<Sequence>,
 }
 
-/// The cache of the instruction prefix.
-struct Prefix {
-    tokens: Vec<u32>,
-    lanes: Lanes,
+/// A sequence whose prompt is being computed.
+pub(super) struct Entrant {
+    pub(super) id: SequenceId,
+    /// The prompt and the answer's forced prefix.
+    pub(super) tokens: Vec<u32>,
+    pub(super) prompt_tokens: usize,
+    /// How many of the tokens are in the cache.
+    pub(super) done: usize,
+    /// How many of them came from the prefix cache.
+    pub(super) cached: usize,
+    pub(super) extent: Extent,
+    pub(super) sampling: Sampling,
 }
+
+type Outcomes = StepOutcomes<Opening, Generation>;
 
 impl DecoderEngine {
     pub(super) fn new(decoder: Decoder, metrics: DecoderMetrics) -> Result<Self, ModelError> {
-        let Decoder { mut session, entry, model, config } = decoder;
-        let prefix = Prefix::compute(&mut session, &model, &config)?;
-        let engine =
-            Self { session, model, config, metrics, entry, prefix, lanes: None, running: vec![] };
+        let Decoder { session, memory, model, config } = decoder;
+        let (prefix, entering, running) = (Vec::new(), VecDeque::new(), Vec::new());
+        let mut engine =
+            Self { session, memory, model, config, metrics, prefix, entering, running };
+        engine.compute_prefix()?;
         engine.show_slots();
         Ok(engine)
     }
@@ -49,18 +65,20 @@ impl DecoderEngine {
     ///
     /// # Errors
     /// When the prompt does not fit, the model fails, or other sequences are running.
-    pub fn generate(&mut self, prompt: EncodedPrompt) -> Result<Generation, ModelError> {
-        if !self.running.is_empty() {
+    pub fn generate(
+        &mut self,
+        request: impl Into<DecodeRequest>,
+    ) -> Result<Generation, ModelError> {
+        if self.occupied() > 0 {
             return Err(ModelError("other sequences are running".into()));
         }
-        let id = SequenceId(0);
-        for (_, joined) in self.join(vec![(id, prompt)]) {
+        for (_, joined) in self.join(vec![(SequenceId(0), request.into())]) {
             joined?;
         }
         loop {
             for (_, outcome) in self.step()? {
                 match outcome {
-                    StepOutcome::Running => {}
+                    StepOutcome::Running | StepOutcome::Opened(_) => {}
                     StepOutcome::Finished(generation) => return Ok(generation),
                     StepOutcome::Failed(error) => return Err(error),
                 }
@@ -68,216 +86,266 @@ impl DecoderEngine {
         }
     }
 
-    /// Computes the prompt in the entry row; its cache is then the entry slab.
-    fn prefill(&mut self, id: SequenceId, prompt: &EncodedPrompt) -> Result<Sequence, ModelError> {
-        let limit = self.model.limits.prompt;
-        let count = prompt.ids.len();
-        if count == 0 || count > limit {
-            return Err(ModelError(format!("the prompt has {count} tokens, not 1 to {limit}")));
+    /// How many tokens of every prompt the instruction prefix can save.
+    #[must_use]
+    pub fn prefix_tokens(&self) -> usize {
+        self.prefix.len()
+    }
+
+    fn occupied(&self) -> usize {
+        self.entering.len() + self.running.len()
+    }
+
+    fn compute_prefix(&mut self) -> Result<(), ModelError> {
+        let Some(text) = &self.config.instruction_prefix else { return Ok(()) };
+        let encoded = self.model.encoder.encode(text);
+        let tokens = encoded.map_err(|error| ModelError(error.to_string()))?.ids;
+        let row = self.config.max_batch_size;
+        let mut done = 0;
+        for piece in tokens.chunks(self.config.prefill_chunk.get()) {
+            self.memory.extend(&mut self.session, row, piece, done).map_err(failure)?;
+            done += piece.len();
         }
-        let mut tokens = prompt.ids.clone();
+        self.prefix = tokens;
+        Ok(())
+    }
+
+    fn entrant(&self, id: SequenceId, request: DecodeRequest) -> Result<Entrant, ModelError> {
+        let DecodeRequest { prompt, extent, sampling } = request;
+        let limit = self.model.limits.prompt;
+        let prompt_tokens = prompt.ids.len();
+        if prompt_tokens == 0 || prompt_tokens > limit {
+            let error = format!("the prompt has {prompt_tokens} tokens, not 1 to {limit}");
+            return Err(ModelError(error));
+        }
+        sampling.check().map_err(ModelError)?;
+        let mut tokens = prompt.ids;
         if let Some(grammar) = &self.model.grammar {
             tokens.extend(&grammar.prefix);
         }
-        let started = Instant::now();
-        let cached = self.prefix.as_ref().map_or(0, |prefix| prefix.shared(&tokens));
-        if let Some(prefix) = &self.prefix {
-            self.entry.slab_mut().copy_row(0, prefix.lanes.slab(), 0, 0..cached);
-        }
-        let logits =
-            self.entry.extend(&mut self.session, &tokens[cached..], cached).map_err(failure)?;
-        tracing::debug!(tokens = tokens.len(), cached, elapsed = ?started.elapsed(), "prefilled");
-        self.metrics.prompt.inc_by((tokens.len() - cached) as u64);
-        self.metrics.cached.inc_by(cached as u64);
-        Ok(Sequence::start(&self.model, id, count, tokens.len(), &logits))
+        Ok(Entrant { id, tokens, prompt_tokens, done: 0, cached: 0, extent, sampling })
     }
 
-    /// Makes a slab in which the running sequences leave just `extra` rows free.
-    fn resize(&mut self, extra: usize) -> Result<(), ModelError> {
-        let rows = self.running.len() + extra;
-        if self.lanes.as_ref().map_or(0, Lanes::rows) == rows {
-            return Ok(());
-        }
-        let old = self.lanes.take();
-        if rows == 0 {
-            return Ok(());
-        }
-        let mut fresh = Lanes::new(&self.session, &self.model.layout, rows, self.model.limits.slot)
-            .map_err(failure)?;
-        for (row, sequence) in self.running.iter_mut().enumerate() {
-            if let Some(old) = &old {
-                let slab = fresh.slab_mut();
-                slab.copy_row(row, old.slab(), sequence.row, 0..sequence.length);
+    /// How many leading tokens of a prompt are in the prefix's row. Depends on the prompt alone,
+    /// and so do the results. At least one token is left to compute, for its logits.
+    fn shared(&self, tokens: &[u32]) -> usize {
+        let pairs = self.prefix.iter().zip(tokens);
+        let same = pairs.take_while(|(cached, token)| cached == token).count();
+        same.min(tokens.len() - 1)
+    }
+
+    /// Computes one piece of the first prompt. Answers the logits behind it when it was the last.
+    fn prefill(&mut self) -> Result<Option<Vec<f32>>, ModelError> {
+        let Some(entrant) = self.entering.front() else { return Ok(None) };
+        let row = self.config.max_batch_size - 1;
+        let mut done = entrant.done;
+        if done == 0 {
+            done = self.shared(&entrant.tokens);
+            let prefix_row = self.config.max_batch_size;
+            if done > 0 {
+                self.memory.copy(prefix_row, row, done).map_err(failure)?;
             }
-            sequence.row = row;
         }
-        self.lanes = Some(fresh);
-        Ok(())
+        let Some(entrant) = self.entering.front_mut() else { return Ok(None) };
+        if entrant.done == 0 {
+            entrant.cached = done;
+            self.metrics.cached.inc_by(done as u64);
+        }
+        let end = entrant.tokens.len().min(done + self.config.prefill_chunk.get());
+        let started = Instant::now();
+        let piece = &entrant.tokens[done..end];
+        let logits = self.memory.extend(&mut self.session, row, piece, done).map_err(failure)?;
+        self.metrics.called(Call::Prefill, started.elapsed());
+        self.metrics.prompt.inc_by((end - done) as u64);
+        entrant.done = end;
+        Ok((end == entrant.tokens.len()).then_some(logits))
     }
 
-    /// Copies the entry row into a free row.
-    fn seat(&mut self, mut sequence: Sequence) {
-        let taken = |row: &usize| self.running.iter().any(|other| other.row == *row);
-        sequence.row = (0..).find(|row| !taken(row)).unwrap_or_default();
-        if let Some(lanes) = self.lanes.as_mut() {
-            let slab = lanes.slab_mut();
-            slab.copy_row(sequence.row, self.entry.slab(), 0, 0..sequence.length);
+    /// Computes a piece of a prompt, and makes its sequence run when it was the last.
+    fn enter(&mut self, outcomes: &mut Outcomes) {
+        let logits = match self.prefill() {
+            Ok(None) => return,
+            Ok(Some(logits)) => Ok(logits),
+            Err(error) => Err(error),
+        };
+        let Some(entrant) = self.entering.pop_front() else { return };
+        let id = entrant.id;
+        let seated = logits.and_then(|logits| self.seat(entrant, &logits, outcomes));
+        if let Err(error) = seated {
+            outcomes.push((id, StepOutcome::Failed(error)));
+        }
+    }
+
+    fn seat(
+        &mut self,
+        entrant: Entrant,
+        logits: &[f32],
+        outcomes: &mut Outcomes,
+    ) -> Result<(), ModelError> {
+        let sequence = Sequence::start(&self.model, entrant, logits);
+        outcomes.push((sequence.id, StepOutcome::Opened(sequence.opening())));
+        if sequence.end.is_none() {
+            let from = self.config.max_batch_size - 1;
+            self.memory.copy(from, self.running.len(), sequence.length).map_err(failure)?;
         }
         self.running.push(sequence);
+        Ok(())
     }
 
     /// Removes the sequences that have ended and answers them.
-    fn retire(&mut self) -> StepOutcomes<Generation> {
-        let model = &self.model;
-        let mut outcomes = Vec::new();
-        self.running.retain_mut(|sequence| {
+    fn retire(&mut self, outcomes: &mut Outcomes) -> Result<(), ModelError> {
+        let mut row = 0;
+        while let Some(sequence) = self.running.get_mut(row) {
             let Some(end) = sequence.end.take() else {
-                return true;
+                row += 1;
+                continue;
             };
-            let outcome = match end.and_then(|finish| sequence.generation(model, finish)) {
+            let outcome = match end.and_then(|finish| sequence.generation(&self.model, finish)) {
                 Ok(generation) => StepOutcome::Finished(generation),
                 Err(error) => StepOutcome::Failed(error),
             };
-            self.metrics.sampled.inc_by(sequence.sampled as u64);
-            self.metrics.forced.inc_by(sequence.forced as u64);
             outcomes.push((sequence.id, outcome));
-            false
-        });
-        outcomes
+            self.metrics.generated.inc_by(sequence.sampled as u64);
+            self.metrics.forced.inc_by(sequence.forced as u64);
+            self.leave(row)?;
+        }
+        Ok(())
     }
 
-    /// Feeds every sequence its next token, or the only one all its forced tokens.
-    fn decode(&mut self) -> Result<(), ModelError> {
-        let Some(lanes) = self.lanes.as_mut() else {
-            return Ok(());
-        };
-        let logits = match self.running.as_mut_slice() {
-            [alone] if self.config.fast_forward => {
-                let tokens: Vec<u32> = alone.feed.drain(..).collect();
-                let length = alone.length;
-                alone.length += tokens.len();
-                lanes.extend(&mut self.session, &tokens, length).map_err(failure)?
+    /// Takes the sequence out of its row, and gives the row to the last one.
+    fn leave(&mut self, row: usize) -> Result<(), ModelError> {
+        self.running.swap_remove(row);
+        match self.running.get(row) {
+            // One that has ended too is not computed any more.
+            Some(moved) if moved.end.is_none() => {
+                let from = self.running.len();
+                self.memory.copy(from, row, moved.length).map_err(failure)
             }
-            running => {
-                let mut tokens = vec![0; lanes.rows()];
-                let mut lengths = vec![0; lanes.rows()];
-                for sequence in running {
-                    let Some(token) = sequence.feed.pop_front() else {
-                        return Err(ModelError("a running sequence has no next token".into()));
-                    };
-                    tokens[sequence.row] = token;
-                    lengths[sequence.row] = sequence.length;
-                    sequence.length += 1;
-                }
-                lanes.step(&mut self.session, &tokens, &lengths).map_err(failure)?
-            }
-        };
-        let rows: Vec<&[f32]> = logits.chunks_exact(self.model.layout.vocabulary).collect();
-        for sequence in &mut self.running {
-            if sequence.feed.is_empty() {
-                sequence.advance(&self.model, rows[sequence.row]);
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Feeds each long run of forced tokens at once, and what they force in turn.
+    fn feed_forced(&mut self) -> Result<(), ModelError> {
+        for (row, sequence) in self.running.iter_mut().enumerate() {
+            while sequence.end.is_none() && sequence.feed.len() >= self.config.forced_run.get() {
+                let started = Instant::now();
+                let tokens: Vec<u32> = sequence.feed.drain(..).collect();
+                let logits = self
+                    .memory
+                    .extend(&mut self.session, row, &tokens, sequence.length)
+                    .map_err(failure)?;
+                self.metrics.called(Call::Forced, started.elapsed());
+                sequence.length += tokens.len();
+                sequence.advance(&self.model, &logits);
             }
         }
         Ok(())
     }
 
-    fn advance(&mut self) -> Result<StepOutcomes<Generation>, ModelError> {
-        let mut outcomes = self.retire();
-        self.resize(0)?;
+    /// Feeds every sequence its next token.
+    fn decode(&mut self) -> Result<(), ModelError> {
+        if self.running.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let next = |sequence: &mut Sequence| {
+            let token = sequence.feed.pop_front();
+            token.ok_or_else(|| ModelError("a running sequence has no next token".into()))
+        };
+        let lengths: Vec<usize> = self.running.iter().map(|sequence| sequence.length).collect();
+        let tokens = self.running.iter_mut().map(next).collect::<Result<Vec<u32>, _>>()?;
+        let logits = self.memory.step(&mut self.session, &tokens, &lengths).map_err(failure)?;
+        self.metrics.called(Call::Decode, started.elapsed());
+        let rows = logits.chunks_exact(self.model.layout.vocabulary);
+        for (sequence, logits) in self.running.iter_mut().zip(rows) {
+            sequence.length += 1;
+            if sequence.feed.is_empty() {
+                sequence.advance(&self.model, logits);
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<Outcomes, ModelError> {
+        let mut outcomes = Vec::new();
+        self.enter(&mut outcomes);
+        self.feed_forced()?;
+        self.retire(&mut outcomes)?;
         self.decode()?;
-        outcomes.extend(self.retire());
-        outcomes.extend(self.running.iter().map(|sequence| (sequence.id, StepOutcome::Running)));
+        self.retire(&mut outcomes)?;
+        let entering = self.entering.iter().map(|entrant| entrant.id);
+        let still = self.running.iter().map(|sequence| sequence.id).chain(entering);
+        outcomes.extend(still.map(|id| (id, StepOutcome::Running)));
         Ok(outcomes)
     }
 
     fn show_slots(&self) {
-        let free = self.config.max_batch_size - self.running.len().min(self.config.max_batch_size);
-        self.metrics.slots_running.set(gauge(self.running.len()));
-        self.metrics.slots_free.set(gauge(free));
+        let all = self.config.max_batch_size;
+        self.metrics.show_slots(all, self.entering.len(), self.running.len());
     }
 }
 
 impl SequenceModel for DecoderEngine {
-    type Prompt = EncodedPrompt;
+    type Prompt = DecodeRequest;
+    type First = Opening;
     type Output = Generation;
 
+    /// A prompt that waits here could not be overtaken by a more urgent one: there is no more
+    /// than one.
     fn capacity(&self) -> usize {
-        let free = self.config.max_batch_size - self.running.len();
+        let free = self.config.max_batch_size - self.occupied();
         match self.config.admission {
-            _ if self.running.is_empty() => free,
-            Admission::Continuous => free.min(1),
-            Admission::Static => 0,
+            Admission::Static if self.occupied() > 0 => 0,
+            Admission::Static => free,
+            Admission::Continuous if self.entering.is_empty() => free.min(1),
+            Admission::Continuous => 0,
         }
     }
 
     fn join(
         &mut self,
-        prompts: Vec<(SequenceId, EncodedPrompt)>,
+        prompts: Vec<(SequenceId, DecodeRequest)>,
     ) -> Vec<(SequenceId, Result<(), ModelError>)> {
-        let room = self.capacity();
-        if let Err(error) = self.resize(prompts.len().min(room)) {
-            self.running.clear();
-            return prompts.into_iter().map(|(id, _)| (id, Err(error.clone()))).collect();
-        }
         let mut answers = Vec::with_capacity(prompts.len());
-        for (index, (id, prompt)) in prompts.into_iter().enumerate() {
-            let joined = if index < room {
-                self.prefill(id, &prompt)
+        let room = self.capacity();
+        for (index, (id, request)) in prompts.into_iter().enumerate() {
+            let entrant = if index < room {
+                self.entrant(id, request)
             } else {
                 Err(ModelError("every slot of the decoder is taken".into()))
             };
-            answers.push((id, joined.map(|sequence| self.seat(sequence))));
+            answers.push((id, entrant.map(|entrant| self.entering.push_back(entrant))));
         }
         self.show_slots();
         answers
     }
 
-    fn step(&mut self) -> Result<StepOutcomes<Generation>, ModelError> {
+    fn step(&mut self) -> Result<Outcomes, ModelError> {
         let outcomes = self.advance();
         if outcomes.is_err() {
+            self.entering.clear();
             self.running.clear();
-            self.lanes = None;
         }
         self.show_slots();
         outcomes
     }
 
     fn cancel(&mut self, id: SequenceId) {
-        self.running.retain(|sequence| sequence.id != id);
+        self.entering.retain(|entrant| entrant.id != id);
+        if let Some(row) = self.running.iter().position(|sequence| sequence.id == id)
+            && let Err(error) = self.leave(row)
+        {
+            // Whoever was to move has lost its past.
+            tracing::error!(%error, "a sequence cannot be moved");
+            if let Some(moved) = self.running.get_mut(row) {
+                moved.end = Some(Err(error));
+            }
+        }
         self.show_slots();
-    }
-}
-
-impl Prefix {
-    fn compute(
-        session: &mut Session,
-        model: &Model,
-        config: &DecoderConfig,
-    ) -> Result<Option<Self>, ModelError> {
-        let Some(text) = &config.instruction_prefix else {
-            return Ok(None);
-        };
-        let tokens = model.encoder.encode(text);
-        let tokens = tokens.map_err(|error| ModelError(error.to_string()))?.ids;
-        let lanes = Lanes::new(session, &model.layout, 1, model.limits.slot)
-            .and_then(|mut lanes| lanes.extend(session, &tokens, 0).map(|_| lanes))
-            .map_err(failure)?;
-        Ok(Some(Self { tokens, lanes }))
-    }
-
-    /// How many leading tokens of the prompt are in the cache. Depends on the prompt alone, and
-    /// so do the results. At least one token is left to compute, for its logits.
-    fn shared(&self, tokens: &[u32]) -> usize {
-        let pairs = self.tokens.iter().zip(tokens);
-        let same = pairs.take_while(|(cached, token)| cached == token).count();
-        same.min(tokens.len() - 1)
     }
 }
 
 fn failure(error: ort::Error) -> ModelError {
     ModelError(error.to_string())
-}
-
-fn gauge(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,51 +1,17 @@
-//! What a model-builder folder says about its decoder, checked against the graph.
+//! What a decoder's folder says about it, checked against the graph.
 
 use std::path::Path;
 
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType};
-use serde::Deserialize;
 
 use crate::error::LoadError;
-use crate::files;
 use crate::session::{dimensions, element_type};
 
 pub(super) const IDS: &str = "input_ids";
+pub(super) const POSITIONS: &str = "position_ids";
 pub(super) const MASK: &str = "attention_mask";
 pub(super) const LOGITS: &str = "logits";
-
-/// The parts of `genai_config.json` in use; it has many more.
-#[derive(Debug, Deserialize)]
-pub(super) struct GenaiConfig {
-    model: GenaiModel,
-}
-
-#[derive(Debug, Deserialize)]
-struct GenaiModel {
-    context_length: usize,
-    decoder: GenaiDecoder,
-    eos_token_id: OneOrMany,
-    #[serde(default)]
-    bos_token_id: Option<u32>,
-    #[serde(default)]
-    pad_token_id: Option<u32>,
-    vocab_size: usize,
-}
-
-#[derive(Debug, Deserialize)]
-struct GenaiDecoder {
-    filename: String,
-    head_size: usize,
-    num_hidden_layers: usize,
-    num_key_value_heads: usize,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(u32),
-    Many(Vec<u32>),
-}
 
 /// The names of one layer's cache tensors in the graph.
 #[derive(Debug, Clone)]
@@ -54,9 +20,22 @@ pub(super) struct CacheNames {
     pub(super) present: String,
 }
 
+/// How the graph's attention takes the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Model-builder graphs: `GroupQueryAttention` appends in place and is told each row's length
+    /// by the mask.
+    Grouped,
+    /// Optimum's `text-generation-with-past`: past and new are concatenated.
+    Concatenating,
+}
+
 /// Everything about the decoder that does not change while it runs.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
+    pub(super) kind: Kind,
+    /// Whether the graph takes positions.
+    pub(super) positions: bool,
     /// Width of the logits; at least the tokenizer's vocabulary.
     pub(super) vocabulary: usize,
     /// The longest sequence the positions allow, in tokens.
@@ -70,46 +49,12 @@ pub(super) struct Layout {
     pub(super) control_ids: Vec<u32>,
 }
 
-impl GenaiConfig {
-    pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
-        files::read_json(path)
-    }
-
-    pub(super) fn graph_name(&self) -> &str {
-        &self.model.decoder.filename
-    }
-
-    pub(super) fn layout(&self, path: &Path) -> Result<Layout, LoadError> {
-        let GenaiModel { context_length, decoder, vocab_size, .. } = &self.model;
-        let sizes = [*context_length, decoder.head_size, decoder.num_key_value_heads, *vocab_size];
-        if sizes.contains(&0) || decoder.num_hidden_layers == 0 {
-            return Err(LoadError::invalid(path, "a size of the model is zero"));
-        }
-        let end_ids = match &self.model.eos_token_id {
-            OneOrMany::One(id) => vec![*id],
-            OneOrMany::Many(ids) => ids.clone(),
-        };
-        let fits = |id: &u32| (*id as usize) < *vocab_size;
-        if end_ids.is_empty() || !end_ids.iter().all(fits) {
-            return Err(LoadError::invalid(path, "eos_token_id is empty or beyond vocab_size"));
-        }
-        let mut control_ids = end_ids.clone();
-        control_ids.extend(self.model.bos_token_id);
-        control_ids.extend(self.model.pad_token_id);
-        let caches = (0..decoder.num_hidden_layers).flat_map(cache_names).collect();
-        Ok(Layout {
-            vocabulary: *vocab_size,
-            context_length: *context_length,
-            heads: decoder.num_key_value_heads,
-            head_size: decoder.head_size,
-            caches,
-            end_ids,
-            control_ids,
-        })
-    }
+/// The usual names of the caches of so many layers.
+pub(super) fn cache_names(layers: usize) -> Vec<CacheNames> {
+    (0..layers).flat_map(layer_names).collect()
 }
 
-fn cache_names(layer: usize) -> [CacheNames; 2] {
+fn layer_names(layer: usize) -> [CacheNames; 2] {
     ["key", "value"].map(|part| CacheNames {
         past: format!("past_key_values.{layer}.{part}"),
         present: format!("present.{layer}.{part}"),
@@ -117,11 +62,19 @@ fn cache_names(layer: usize) -> [CacheNames; 2] {
 }
 
 impl Layout {
+    /// Graphs without positions of their own take them from the mask.
+    pub(super) fn detect(&mut self, session: &Session, builder: bool) {
+        let inputs = session.inputs();
+        self.positions = inputs.iter().any(|outlet| outlet.name() == POSITIONS);
+        self.kind = if builder && !self.positions { Kind::Grouped } else { Kind::Concatenating };
+    }
+
     /// The graph must take and give exactly what the engine will bind.
     pub(super) fn check(&self, session: &Session, path: &Path) -> Result<(), LoadError> {
         for outlet in session.inputs() {
             let name = outlet.name();
-            if name != IDS && name != MASK && !self.caches.iter().any(|cache| cache.past == name) {
+            let own = name == IDS || name == MASK || (name == POSITIONS && self.positions);
+            if !own && !self.caches.iter().any(|cache| cache.past == name) {
                 return Err(LoadError::UnknownInput { path: path.into(), input: name.to_owned() });
             }
         }
@@ -129,6 +82,9 @@ impl Layout {
         let (inputs, outputs) = (session.inputs(), session.outputs());
         expect(inputs, IDS, TensorElementType::Int64, path)?;
         expect(inputs, MASK, TensorElementType::Int64, path)?;
+        if self.positions {
+            expect(inputs, POSITIONS, TensorElementType::Int64, path)?;
+        }
         for names in &self.caches {
             self.check_cache(expect(inputs, &names.past, cache, path)?, path)?;
             expect(outputs, &names.present, cache, path)?;
@@ -153,7 +109,7 @@ impl Layout {
             shape => Err(LoadError::invalid(
                 path,
                 format!(
-                    "`{}` is {shape:?}; genai_config.json has {} heads of {}",
+                    "`{}` is {shape:?}; the configuration has {} heads of {}",
                     outlet.name(),
                     self.heads,
                     self.head_size
@@ -172,7 +128,10 @@ fn expect<'a>(
     let outlet = outlets.iter().find(|outlet| outlet.name() == name).ok_or_else(|| {
         LoadError::invalid(
             path,
-            format!("the graph has no `{name}`; is it a model-builder export?"),
+            format!(
+                "the graph has no `{name}`; is it a model-builder export, or one of optimum's \
+                 `text-generation-with-past`?"
+            ),
         )
     })?;
     if element_type(outlet) == Some(element) {
@@ -180,6 +139,6 @@ fn expect<'a>(
     }
     Err(LoadError::invalid(
         path,
-        format!("`{name}` is not of {element}; export with -p fp32, int8 or int4 for cpu"),
+        format!("`{name}` is not of {element}; export for the CPU, in fp32, int8 or int4"),
     ))
 }

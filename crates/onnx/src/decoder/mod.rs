@@ -1,14 +1,18 @@
 //! A decoder that answers prompts with JSON of a given schema, several at a time.
 
-mod cache;
 mod encoder;
 mod engine;
+mod folder;
 mod grammar;
-mod lanes;
+mod grown;
 mod layout;
+mod memory;
 mod metrics;
+mod sampler;
 mod sequence;
+mod slab;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,21 +20,24 @@ use batching::ModelError;
 use ort::session::Session;
 use package::Package;
 
-pub use self::encoder::{DecoderEncoder, EncodedPrompt};
+pub use self::encoder::{DecodeRequest, DecoderEncoder, EncodedPrompt, Extent};
 pub use self::engine::DecoderEngine;
+use self::folder::Folder;
 use self::grammar::Grammar;
 pub use self::grammar::{ChoiceProbe, GrammarSpec};
-use self::lanes::Lanes;
-use self::layout::{GenaiConfig, Layout};
+use self::layout::Layout;
+use self::memory::Memory;
 pub use self::metrics::DecoderMetrics;
-pub use self::sequence::{Finish, Generation};
+pub use self::sampler::Sampling;
+pub use self::sequence::{Finish, Generation, Opening};
 use crate::error::LoadError;
-use crate::files;
 use crate::runtime::Runtime;
 use crate::session::{SessionConfig, SessionFactory};
 use crate::tokenizer::SafeTokenizer;
 
 const MAX_NEW_TOKENS_DEFAULT: usize = 256;
+const PREFILL_CHUNK: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+const FORCED_RUN: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 /// When prompts may join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,10 +65,12 @@ pub struct DecoderConfig {
     pub admission: Admission,
     /// What most prompts start with: computed once and copied.
     pub instruction_prefix: Option<String>,
-    /// Feed a run of forced tokens at once when one sequence runs alone. A little faster; but
-    /// matrix products of another height round otherwise (INT8 and INT4 graphs do), so that the
-    /// wording of an answer, never its verdict, depends on what else ran. Off by default.
-    pub fast_forward: bool,
+    /// The most tokens of a prompt that are computed between two steps of the running sequences.
+    pub prefill_chunk: NonZeroUsize,
+    /// The shortest run of tokens to be fed at once, the chosen token and those that the schema
+    /// forces behind it; shorter runs are fed one token a step, with the other sequences. It
+    /// depends on the sequence alone and never on the company, so that an answer does not either.
+    pub forced_run: NonZeroUsize,
 }
 
 impl Default for DecoderConfig {
@@ -73,7 +82,8 @@ impl Default for DecoderConfig {
             max_new_tokens: None,
             admission: Admission::default(),
             instruction_prefix: None,
-            fast_forward: false,
+            prefill_chunk: PREFILL_CHUNK,
+            forced_run: FORCED_RUN,
         }
     }
 }
@@ -81,15 +91,14 @@ impl Default for DecoderConfig {
 /// A loaded decoder, ready to become an engine.
 pub struct Decoder {
     session: Session,
-    /// The slab in which prompts are prefilled.
-    entry: Lanes,
+    memory: Memory,
     model: Model,
     config: DecoderConfig,
 }
 
 /// What the engine reads and never changes.
 struct Model {
-    layout: Layout,
+    layout: Arc<Layout>,
     encoder: DecoderEncoder,
     grammar: Option<Grammar>,
     limits: Limits,
@@ -105,7 +114,7 @@ struct Limits {
 }
 
 impl Decoder {
-    /// Loads a package or a bare model-builder folder. Without a grammar the decoder writes
+    /// Loads a package, or a bare folder of the model builder or of optimum. Without a grammar the decoder writes
     /// freely and answers no choice.
     ///
     /// # Errors
@@ -117,10 +126,7 @@ impl Decoder {
         grammar: Option<&GrammarSpec>,
         config: DecoderConfig,
     ) -> Result<Self, LoadError> {
-        let path = package.dir().join("genai_config.json");
-        let genai = GenaiConfig::read(&path)?;
-        let graph = graph(package, &genai)?;
-        let layout = genai.layout(&path)?;
+        let Folder { path, graph, mut layout, builder } = Folder::read(package)?;
         let tokenizer_path = package.dir().join("tokenizer.json");
         let tokenizer = SafeTokenizer::load(&tokenizer_path, &layout.control_ids)?;
         tokenizer.check_vocabulary(&tokenizer_path, layout.vocabulary)?;
@@ -134,13 +140,17 @@ impl Decoder {
             .map_err(|reason| LoadError::invalid(&path, reason))?;
         let mut session = SessionFactory::new(runtime, &graph, &config.session)
             .open(config.session.intra_threads)?;
+        layout.detect(&session, builder);
         layout.check(&session, &graph)?;
-        // A graph whose cache has symbolic sizes tells only when it runs that they do not fit.
-        let entry = Lanes::new(&session, &layout, 1, limits.slot)
-            .and_then(|mut entry| entry.extend(&mut session, &[0], 0).map(|_| entry))
+        let layout = Arc::new(layout);
+        // One row more than sequences run, for the instruction prefix.
+        let rows = config.max_batch_size + usize::from(config.instruction_prefix.is_some());
+        let memory = Memory::new(&layout, rows, limits.slot)
+            // A graph whose cache has symbolic sizes tells only when it runs that they do not fit.
+            .and_then(|mut memory| memory.extend(&mut session, 0, &[0], 0).map(|_| memory))
             .map_err(|error| LoadError::WarmUp { path: graph, reason: error.to_string() })?;
         let encoder = DecoderEncoder::new(Arc::new(tokenizer), limits.prompt);
-        Ok(Self { session, entry, model: Model { layout, encoder, grammar, limits }, config })
+        Ok(Self { session, memory, model: Model { layout, encoder, grammar, limits }, config })
     }
 
     /// The encoder for this decoder's prompts.
@@ -156,11 +166,6 @@ impl Decoder {
     pub fn into_engine(self, metrics: DecoderMetrics) -> Result<DecoderEngine, ModelError> {
         DecoderEngine::new(self, metrics)
     }
-}
-
-fn graph(package: &Package, genai: &GenaiConfig) -> Result<std::path::PathBuf, LoadError> {
-    let named = package.manifest().and_then(|manifest| manifest.decoder.as_ref()?.graph.clone());
-    files::existing(package.dir().join(named.as_deref().unwrap_or(genai.graph_name())))
 }
 
 /// A tokenizer that ends every text by itself would end the prompt before the answer.

@@ -6,8 +6,11 @@ use batching::{ModelError, SequenceId};
 use llguidance::Matcher;
 
 use super::Model;
+use super::encoder::Extent;
+use super::engine::Entrant;
 use super::grammar::Grammar;
-use crate::logits::{argmax, log_sum_exp};
+use super::sampler::{Sampler, best};
+use crate::logits::log_sum_exp;
 
 /// Why a generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +21,9 @@ pub enum Finish {
     Length,
 }
 
-/// One finished answer.
+/// What is known of an answer as soon as its prompt is computed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Generation {
-    /// The whole answer, its forced prefix included.
-    pub text: String,
+pub struct Opening {
     /// Each choice with its probability among the choices; empty without a grammar.
     pub choice: Vec<(String, f64)>,
     /// Each choice's log-probability over the whole vocabulary, before any mask.
@@ -32,6 +33,19 @@ pub struct Generation {
     pub covered: f64,
     /// Tokens of the prompt, the answer's forced prefix excluded.
     pub prompt_tokens: usize,
+    /// Those of them that came from the prefix cache.
+    pub cached_tokens: usize,
+}
+
+/// One finished answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generation {
+    /// The whole answer, its forced prefix included; empty when only the choice was asked for.
+    pub text: String,
+    /// The tokens of the answer, its forced prefix included.
+    pub tokens: Vec<u32>,
+    /// What was known before it was written.
+    pub opening: Opening,
     /// Tokens of the answer, its forced prefix excluded.
     pub generated_tokens: usize,
     /// Those of them that the schema forced.
@@ -66,45 +80,55 @@ impl Choice {
 /// A sequence in a slot. Its cache holds `length` tokens; `feed` come next.
 pub(super) struct Sequence {
     pub(super) id: SequenceId,
-    /// Its row in the slab.
-    pub(super) row: usize,
     pub(super) length: usize,
     pub(super) feed: VecDeque<u32>,
     pub(super) sampled: usize,
     pub(super) forced: usize,
     pub(super) end: Option<Result<Finish, ModelError>>,
     matcher: Option<Matcher>,
+    sampler: Sampler,
+    extent: Extent,
     generated: Vec<u32>,
-    prompt_tokens: usize,
-    choice: Choice,
+    opening: Opening,
 }
 
 impl Sequence {
-    /// A sequence whose prompt and forced prefix, `length` tokens, are in the cache. `logits`
-    /// are those behind them.
-    pub(super) fn start(
-        model: &Model,
-        id: SequenceId,
-        prompt_tokens: usize,
-        length: usize,
-        logits: &[f32],
-    ) -> Self {
+    /// A sequence whose prompt and forced prefix are in the cache. `logits` are those behind
+    /// them.
+    pub(super) fn start(model: &Model, entrant: Entrant, logits: &[f32]) -> Self {
+        let Entrant { id, prompt_tokens, cached, tokens, extent, sampling, .. } = entrant;
         let grammar = model.grammar.as_ref();
+        let choice = grammar.map(|grammar| Choice::read(grammar, logits)).unwrap_or_default();
+        let words = grammar.map_or(&[][..], |grammar| &grammar.choices);
+        let opening = Opening {
+            choice: words.iter().cloned().zip(choice.probabilities()).collect(),
+            covered: choice.covered(),
+            choice_log_probs: choice.log_probs,
+            prompt_tokens,
+            cached_tokens: cached.min(prompt_tokens),
+        };
         let mut sequence = Self {
             id,
-            row: 0,
-            length,
+            length: tokens.len(),
             feed: VecDeque::new(),
             sampled: 0,
             forced: 0,
             end: None,
             matcher: grammar.map(Grammar::matcher),
+            sampler: sampling.into(),
+            extent,
             generated: Vec::new(),
-            prompt_tokens,
-            choice: grammar.map(|grammar| Choice::read(grammar, logits)).unwrap_or_default(),
+            opening,
         };
-        sequence.advance(model, logits);
+        match extent {
+            Extent::Choice => sequence.end = Some(Ok(Finish::Stop)),
+            Extent::Whole => sequence.advance(model, logits),
+        }
         sequence
+    }
+
+    pub(super) fn opening(&self) -> Opening {
+        self.opening.clone()
     }
 
     /// Chooses the next token, and the tokens that the schema forces behind it.
@@ -127,7 +151,7 @@ impl Sequence {
     fn choose(&mut self, model: &Model, logits: &[f32]) -> Result<Option<Finish>, String> {
         let nothing = || "the decoder answered no logit that is a number".to_owned();
         let Some(matcher) = self.matcher.as_mut() else {
-            let token = best(logits, |_| true).ok_or_else(nothing)?;
+            let token = self.sampler.choose(logits, |_| true).ok_or_else(nothing)?;
             return Ok(self.take(model, token));
         };
         let token = if self.generated.is_empty() {
@@ -136,8 +160,7 @@ impl Sequence {
             let heads = model.grammar.as_ref().map_or(&[][..], |grammar| &grammar.heads);
             best(logits, |token| heads.contains(&token))
         } else {
-            let mask = matcher.compute_mask_or_eos().map_err(|error| error.to_string())?;
-            best(logits, |token| mask.is_allowed(token))
+            allowed_token(matcher, &mut self.sampler, &model.layout.end_ids, logits)?
         };
         let token = token.ok_or_else(nothing)?;
         matcher.consume_token(token).map_err(|error| error.to_string())?;
@@ -174,15 +197,14 @@ impl Sequence {
         finish: Finish,
     ) -> Result<Generation, ModelError> {
         let prefix = model.grammar.as_ref().map_or(&[][..], |grammar| &grammar.prefix);
-        let tokens = [prefix, &self.generated].concat();
-        let choices = model.grammar.as_ref().map_or(&[][..], |grammar| &grammar.choices);
-        let named = choices.iter().cloned().zip(self.choice.probabilities());
+        let tokens = match self.extent {
+            Extent::Choice => Vec::new(),
+            Extent::Whole => [prefix, &self.generated].concat(),
+        };
         Ok(Generation {
             text: model.encoder.decode(&tokens).map_err(ModelError)?,
-            choice: named.collect(),
-            choice_log_probs: self.choice.log_probs.clone(),
-            covered: self.choice.covered(),
-            prompt_tokens: self.prompt_tokens,
+            tokens,
+            opening: self.opening(),
             generated_tokens: self.generated.len(),
             forced_tokens: self.forced.min(self.generated.len()),
             finish,
@@ -190,7 +212,24 @@ impl Sequence {
     }
 }
 
-fn best(logits: &[f32], allowed: impl Fn(u32) -> bool) -> Option<u32> {
-    let token = |index: usize| u32::try_from(index).ok();
-    argmax(logits, |index| token(index).is_some_and(&allowed)).and_then(token)
+/// A token that the grammar allows.
+///
+/// The likeliest token of all is asked about first: where it is allowed, it is also the
+/// likeliest of those allowed, and no mask over the vocabulary has to be computed. A trained
+/// decoder is seldom corrected.
+fn allowed_token(
+    matcher: &mut Matcher,
+    sampler: &mut Sampler,
+    end_ids: &[u32],
+    logits: &[f32],
+) -> Result<Option<u32>, String> {
+    if sampler.is_greedy()
+        && let Some(top) = best(logits, |_| true)
+        && !end_ids.contains(&top)
+        && matcher.validate_tokens(&[top]).map_err(|error| error.to_string())? == 1
+    {
+        return Ok(Some(top));
+    }
+    let mask = matcher.compute_mask_or_eos().map_err(|error| error.to_string())?;
+    Ok(sampler.choose(logits, |token| mask.is_allowed(token)))
 }

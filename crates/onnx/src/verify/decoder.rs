@@ -1,6 +1,6 @@
 //! Measures a decoder package.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use batching::{ModelError, SequenceId, SequenceModel, StepOutcome};
@@ -11,8 +11,8 @@ use super::{
     Check, Latency, Stage, Tally, Verification, VerifyConfig, VerifyError, golden, latency, timed,
 };
 use crate::decoder::{
-    Decoder, DecoderConfig, DecoderEngine, DecoderMetrics, EncodedPrompt, Finish, Generation,
-    GrammarSpec,
+    DecodeRequest, Decoder, DecoderConfig, DecoderEngine, DecoderMetrics, EncodedPrompt, Extent,
+    Finish, Generation, GrammarSpec, Opening,
 };
 use crate::runtime::Runtime;
 
@@ -34,8 +34,6 @@ pub fn verify_decoder(
     margin: &dyn Fn(&Generation) -> f64,
     config: &VerifyConfig,
 ) -> Result<Verification, VerifyError> {
-    // Fast-forwarding promises the same verdict, not the same wording.
-    let whole = !model.fast_forward;
     let decoder = Decoder::load(runtime, package, Some(grammar), model)?;
     let encoder = decoder.encoder();
     let (golden, tolerance) = golden::<DecoderGolden>(package)?;
@@ -64,7 +62,7 @@ pub fn verify_decoder(
     }
     checks.push(check_complete(&alone));
     let few = prompts.len().min(config.texts_max);
-    checks.push(check_together(&mut engine, &prompts[..few], &alone[..few], whole)?);
+    checks.push(check_together(&mut engine, &prompts[..few], &alone[..few])?);
     let latencies = measure_latency(&mut engine, &prompts, encoder.max_prompt_tokens(), config)?;
     Ok(Verification { checks, latencies, drift: None })
 }
@@ -81,7 +79,7 @@ fn check_golden(
         let place = index + 1;
         let (is, should) = (probability(found), expected(line));
         tally.add((is - should).abs(), || format!("prompt {place}: {is:.6}, not {should:.6}"));
-        let verdict = found.choice.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let verdict = found.opening.choice.iter().max_by(|a, b| a.1.total_cmp(&b.1));
         let verdict = verdict.map_or("", |(verdict, _)| verdict.as_str());
         // Where two verdicts are as likely, rounding decides: the score is what must hold.
         if verdict != line.verdict && !is_near_tie(found, tolerance) {
@@ -92,7 +90,7 @@ fn check_golden(
 }
 
 fn is_near_tie(found: &Generation, tolerance: f64) -> bool {
-    let mut probabilities: Vec<f64> = found.choice.iter().map(|(_, p)| *p).collect();
+    let mut probabilities: Vec<f64> = found.opening.choice.iter().map(|(_, p)| *p).collect();
     probabilities.sort_by(|a, b| b.total_cmp(a));
     matches!(probabilities.as_slice(), [first, second, ..] if first - second <= tolerance)
 }
@@ -110,15 +108,15 @@ fn check_together(
     engine: &mut DecoderEngine,
     prompts: &[EncodedPrompt],
     alone: &[Generation],
-    whole: bool,
 ) -> Result<Check, VerifyError> {
     let mut tally = Tally::new("an answer is the same beside any other prompt, to the bit", 0.0);
     let together = run_together(engine, prompts)?;
     for (index, (found, alone)) in together.iter().zip(alone).enumerate() {
-        let pairs = found.choice_log_probs.iter().zip(&alone.choice_log_probs);
+        let pairs = found.opening.choice_log_probs.iter();
+        let pairs = pairs.zip(&alone.opening.choice_log_probs);
         let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         tally.add(worst, || format!("the verdict of prompt {} differs", index + 1));
-        if whole && found.text != alone.text {
+        if found.tokens != alone.tokens {
             tally.fail(|| format!("the wording of prompt {} differs", index + 1));
         }
     }
@@ -129,7 +127,8 @@ fn run_together(
     engine: &mut DecoderEngine,
     prompts: &[EncodedPrompt],
 ) -> Result<Vec<Generation>, ModelError> {
-    let mut waiting: Vec<_> = (0..).map(SequenceId).zip(prompts.iter().cloned()).collect();
+    let requests = prompts.iter().cloned().map(DecodeRequest::from);
+    let mut waiting: VecDeque<_> = (0..).map(SequenceId).zip(requests).collect();
     let mut done: HashMap<u64, Generation> = HashMap::new();
     while done.len() < prompts.len() {
         let room = engine.capacity().min(waiting.len());
@@ -138,7 +137,7 @@ fn run_together(
         }
         for (id, outcome) in engine.step()? {
             match outcome {
-                StepOutcome::Running => {}
+                StepOutcome::Running | StepOutcome::Opened(_) => {}
                 StepOutcome::Finished(generation) => _ = done.insert(id.0, generation),
                 StepOutcome::Failed(error) => return Err(error),
             }
@@ -161,12 +160,15 @@ fn measure_latency(
         let mut steps: Vec<Duration> = Vec::new();
         for run in 0..config.runs {
             let prompt = resized(&prompts[run % prompts.len()], tokens);
+            let choice =
+                DecodeRequest { extent: Extent::Choice, ..DecodeRequest::from(prompt.clone()) };
+            let (_, time) = timed(|| engine.generate(choice))?;
+            prefills.push(time);
             let id = SequenceId(0);
-            let (joined, time) = timed(|| Ok(engine.join(vec![(id, prompt)])))?;
-            for (_, joined) in joined {
+            for (_, joined) in engine.join(vec![(id, prompt.into())]) {
                 joined?;
             }
-            prefills.push(time);
+            while !engine.step()?.iter().any(|(_, outcome)| opened(outcome)) {}
             let (_, time) = timed(|| engine.step())?;
             steps.push(time);
             engine.cancel(id);
@@ -175,6 +177,10 @@ fn measure_latency(
         latencies.push(latency(Stage::Step, tokens, 1, steps));
     }
     Ok(latencies)
+}
+
+fn opened(outcome: &StepOutcome<Opening, Generation>) -> bool {
+    matches!(outcome, StepOutcome::Opened(_) | StepOutcome::Failed(_))
 }
 
 fn resized(prompt: &EncodedPrompt, length: usize) -> EncodedPrompt {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use batching::{SequenceId, SequenceModel, StepOutcome};
 use onnx::{
-    ChoiceProbe, Decoder, DecoderConfig, DecoderEngine, DecoderMetrics, EncodedPrompt, Generation,
-    GrammarSpec,
+    ChoiceProbe, DecodeRequest, Decoder, DecoderConfig, DecoderEngine, DecoderMetrics,
+    EncodedPrompt, Generation, GrammarSpec,
 };
 use package::Package;
 use prometheus::Registry;
@@ -81,8 +81,9 @@ pub(crate) fn prompt(ids: &[u32]) -> EncodedPrompt {
 
 /// Runs all prompts through the engine, as many at once as it takes.
 pub(crate) fn run_all(engine: &mut DecoderEngine, prompts: &[EncodedPrompt]) -> Vec<Generation> {
-    let mut waiting: Vec<(SequenceId, EncodedPrompt)> =
-        (0..).map(SequenceId).zip(prompts.iter().cloned()).collect();
+    let requests = prompts.iter().cloned().map(DecodeRequest::from);
+    let mut waiting: Vec<(SequenceId, DecodeRequest)> =
+        (0..).map(SequenceId).zip(requests).collect();
     let mut done: HashMap<SequenceId, Generation> = HashMap::new();
     let mut widest = 0;
     while done.len() < prompts.len() {
@@ -94,7 +95,7 @@ pub(crate) fn run_all(engine: &mut DecoderEngine, prompts: &[EncodedPrompt]) -> 
         widest = widest.max(outcomes.len());
         for (id, outcome) in outcomes {
             match outcome {
-                StepOutcome::Running => {}
+                StepOutcome::Running | StepOutcome::Opened(_) => {}
                 StepOutcome::Finished(generation) => {
                     assert!(done.insert(id, generation).is_none(), "{id:?} answered twice");
                 }

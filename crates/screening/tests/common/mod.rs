@@ -8,8 +8,10 @@ use ledger::Ledger;
 use package::Template;
 use prometheus::{Registry, TextEncoder};
 use screening::{
-    AnalysisModel, Generated, ModelTimings, Place, Policy, Priority, Renderer, Scored, ScreenError,
+    Analysing, AnalysisModel, AnalysisOptions, Basis, Case, Extent, Judgement, ModelTimings,
+    Narrative, PendingReport, Place, Policy, Priority, Renderer, Scored, ScreenError,
     ScreenOptions, Screened, Screener, ScreenerParts, ScreeningMetrics, ScreeningModel, TierError,
+    Written,
 };
 use tokio::time::Instant;
 use velocity::VelocityStore;
@@ -24,7 +26,7 @@ pub(crate) enum Analyst {
     /// Must not be asked.
     Panics,
     /// Answers this.
-    Answers(Result<Generated, TierError>),
+    Answers(Answer),
 }
 
 impl Analyst {
@@ -40,18 +42,24 @@ impl Analyst {
         Self::generated(text, Verdict::Fraud, 0.9)
     }
 
+    /// Judges, and then fails to report.
+    pub(crate) fn stops_after_its_verdict(error: TierError) -> Self {
+        Self::Answers(Ok((judgement(Verdict::Fraud, 0.97), Err(error))))
+    }
+
     pub(crate) fn fails(error: TierError) -> Self {
         Self::Answers(Err(error))
     }
 
     fn generated(text: &str, verdict: Verdict, score: f64) -> Self {
-        Self::Answers(Ok(Generated {
-            text: text.to_owned(),
-            verdict,
-            score: Score::new(score).unwrap(),
-            timings: ModelTimings::default(),
-        }))
+        let written = Written { text: text.to_owned(), run: Duration::ZERO };
+        Self::Answers(Ok((judgement(verdict, score), Ok(written))))
     }
+}
+
+fn judgement(verdict: Verdict, score: f64) -> Judgement {
+    let score = Score::new(score).unwrap();
+    Judgement { verdict, score, basis: Basis::Calibrated, timings: ModelTimings::default() }
 }
 
 struct StubScreening(PackageRef, Result<f64, TierError>);
@@ -79,7 +87,9 @@ impl Place for StubPlace<'_> {
     }
 }
 
-struct StubAnalysis(PackageRef, Option<Result<Generated, TierError>>);
+type Answer = Result<(Judgement, Result<Written, TierError>), TierError>;
+
+struct StubAnalysis(PackageRef, Option<Answer>);
 
 #[async_trait]
 impl AnalysisModel for StubAnalysis {
@@ -87,8 +97,14 @@ impl AnalysisModel for StubAnalysis {
         &self.0
     }
 
-    async fn analyse(&self, _prompt: &str, _deadline: Instant) -> Result<Generated, TierError> {
-        self.1.clone().expect("tier 2 must not be asked")
+    async fn analyse(&self, case: Case) -> Result<Analysing, TierError> {
+        let (judgement, written) = self.1.clone().expect("tier 2 must not be asked")?;
+        let report = async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            written
+        };
+        let wanted = case.extent == Extent::Report;
+        Ok(Analysing { judgement, report: wanted.then(|| Box::pin(report) as PendingReport) })
     }
 }
 
@@ -104,11 +120,24 @@ impl Harness {
         Self::build(Ok(score), analyst).await
     }
 
+    pub(crate) async fn with_narrative(analyst: Analyst, narrative: Narrative) -> Self {
+        let options = AnalysisOptions { narrative, ..AnalysisOptions::default() };
+        Self::build_with(Ok(0.5), analyst, options).await
+    }
+
     pub(crate) async fn failing(error: TierError) -> Self {
         Self::build(Err(error), Analyst::None).await
     }
 
     async fn build(score: Result<f64, TierError>, analyst: Analyst) -> Self {
+        Self::build_with(score, analyst, AnalysisOptions::default()).await
+    }
+
+    async fn build_with(
+        score: Result<f64, TierError>,
+        analyst: Analyst,
+        options: AnalysisOptions,
+    ) -> Self {
         let registry = Registry::new();
         let dir = tempfile::tempdir().unwrap();
         let config = ledger::Config { path: dir.path().join("l.sqlite"), ..Default::default() };
@@ -136,7 +165,7 @@ impl Harness {
             policy: Policy::parse(Policy::DEFAULT).unwrap(),
             ledger: Some(ledger.clone()),
             metrics: ScreeningMetrics::register(&registry).unwrap(),
-            answer_reserve: Duration::from_millis(10),
+            options,
         });
         Self { screener, ledger, registry, _dir: dir }
     }

@@ -95,7 +95,14 @@ fn verify(runtime: &Runtime, package: &Package) -> anyhow::Result<Verification> 
         }
         Kind::Decoder => {
             let model = DecoderConfig::default();
-            verify_decoder(runtime, package, &grammar(), model, &margin, &config)?
+            verify_decoder(
+                runtime,
+                package,
+                &grammar(),
+                model,
+                &|answer| margin(&answer.opening),
+                &config,
+            )?
         }
     })
 }

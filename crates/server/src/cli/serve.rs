@@ -1,6 +1,6 @@
 //! `weir serve`: the service.
 
-use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
@@ -66,7 +66,7 @@ async fn serve(
         policy,
         ledger: Some(ledger.clone()),
         metrics: ScreeningMetrics::register(&registry)?,
-        answer_reserve: Duration::from_millis(settings.analysis.answer_reserve_ms),
+        options: settings.analysis_options(),
     }));
     let parts = AppParts {
         screening_package: models.screening.package().clone(),

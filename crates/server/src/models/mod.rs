@@ -61,7 +61,7 @@ impl Models {
                 .with_context(|| format!("tier 1 package {}", package.dir().display()))?;
 
         let (mut analysis, mut worker, mut prompt) = (None, None, None);
-        let tier = batching.tier("analysis");
+        let tier = batching.sequences("analysis");
         if settings.analysis.enabled {
             let package = open(&settings.analysis.package)?;
             prompt = Some(template(&package, "prompt.j2", DEFAULT_PROMPT)?);

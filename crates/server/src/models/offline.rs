@@ -1,6 +1,6 @@
 //! The models without a server: for `weir screen` and `weir render`.
 
-use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::Path, path::PathBuf, sync::Arc};
 
 use batching::BatchModel;
 use domain::Score;
@@ -62,7 +62,7 @@ pub(crate) fn offline_screener(settings: &Settings) -> anyhow::Result<Offline> {
         policy: Policy::parse(&settings.policy_document()?)?,
         ledger: None,
         metrics: ScreeningMetrics::register(&registry)?,
-        answer_reserve: Duration::from_millis(settings.analysis.answer_reserve_ms),
+        options: settings.analysis_options(),
     });
     Ok(Offline { screener: Arc::new(screener), models })
 }

@@ -9,6 +9,7 @@ mod locate;
 mod sections;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +17,8 @@ pub(crate) use check::DEADLINE_MS;
 pub use environment::{CONFIG_VARIABLE, LOG_VARIABLE, keys};
 pub use locate::locate;
 pub use sections::{
-    Analysis, ExecutionProvider, Http, LedgerFile, Log, LogFormat, PolicyFile, Runtime, Screening,
-    Shutdown, Velocity,
+    Analysis, AnalysisOrder, ExecutionProvider, Http, LedgerFile, Log, LogFormat, Narrative,
+    PolicyFile, Runtime, Screening, Shutdown, Velocity,
 };
 
 /// Everything an operator can choose. Documented in `docs/configuration.md`.
@@ -162,6 +163,21 @@ impl Settings {
             path: self.data_dir.join(&self.ledger.file),
             queue_depth: self.ledger.queue_depth,
             ..ledger::Config::default()
+        }
+    }
+
+    /// How tier 2 is asked.
+    #[must_use]
+    pub fn analysis_options(&self) -> screening::AnalysisOptions {
+        let analysis = &self.analysis;
+        screening::AnalysisOptions {
+            narrative: match analysis.narrative {
+                Narrative::Inline => screening::Narrative::Inline,
+                Narrative::After => screening::Narrative::After,
+                Narrative::Off => screening::Narrative::Off,
+            },
+            answer_reserve: Duration::from_millis(analysis.answer_reserve_ms),
+            report_patience: Duration::from_millis(analysis.report_deadline_ms),
         }
     }
 

@@ -131,6 +131,30 @@ impl Default for Screening {
     }
 }
 
+/// Which case is analysed first when not all can.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnalysisOrder {
+    /// First come, first served.
+    #[default]
+    Arrival,
+    /// The largest amount; one turn in four is the oldest case's.
+    Amount,
+}
+
+/// When the report on an escalated transaction is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Narrative {
+    /// Before the answer.
+    #[default]
+    Inline,
+    /// After it: the answer needs the verdict alone, and the report is added to the decision.
+    After,
+    /// Never: verdicts only.
+    Off,
+}
+
 /// Tier 2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -145,6 +169,14 @@ pub struct Analysis {
     pub max_batch_size: usize,
     /// Most analyses that wait; more get the policy's fallback.
     pub max_queue_depth: usize,
+    /// Which case is analysed first.
+    pub order: AnalysisOrder,
+    /// Most tokens of a prompt that are computed between two steps of the analyses under way.
+    pub prefill_chunk_tokens: usize,
+    /// When the report is written.
+    pub narrative: Narrative,
+    /// How long a report may take that is written after the answer.
+    pub report_deadline_ms: u64,
     /// Kept back from the deadline for recording and answering.
     pub answer_reserve_ms: u64,
 }
@@ -157,6 +189,10 @@ impl Default for Analysis {
             intra_threads: 0,
             max_batch_size: 8,
             max_queue_depth: 64,
+            order: AnalysisOrder::default(),
+            prefill_chunk_tokens: 128,
+            narrative: Narrative::default(),
+            report_deadline_ms: 60_000,
             answer_reserve_ms: 100,
         }
     }

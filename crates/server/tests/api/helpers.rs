@@ -15,8 +15,9 @@ use package::Template;
 use prometheus::Registry;
 use reqwest::{Client, RequestBuilder, Response};
 use screening::{
-    AnalysisModel, Generated, ModelTimings, Place, Policy, Priority, Renderer, Scored, Screener,
-    ScreenerParts, ScreeningMetrics, ScreeningModel, TierError,
+    Analysing, AnalysisModel, AnalysisOptions, Basis, Case, Judgement, ModelTimings, Place, Policy,
+    Priority, Renderer, Scored, Screener, ScreenerParts, ScreeningMetrics, ScreeningModel,
+    TierError, Written,
 };
 use serde_json::{Value, json};
 use server::{App, AppParts, Settings, StopError};
@@ -135,15 +136,18 @@ impl AnalysisModel for Stub {
         &self.package
     }
 
-    async fn analyse(&self, prompt: &str, _deadline: Instant) -> Result<Generated, TierError> {
-        self.act(prompt).await?;
+    async fn analyse(&self, case: Case) -> Result<Analysing, TierError> {
+        self.act(&case.prompt).await?;
         let text = json!({
             "verdict": "fraud", "typology": "mule_account", "reasons": ["NIGHT_TIME"],
             "action": "decline", "narrative": "Passed on at once.",
         });
         let score = Score::new(0.9).unwrap();
         let timings = ModelTimings::default();
-        Ok(Generated { text: text.to_string(), verdict: Verdict::Fraud, score, timings })
+        let basis = Basis::Calibrated;
+        let judgement = Judgement { verdict: Verdict::Fraud, score, basis, timings };
+        let written = Written { text: text.to_string(), run: Duration::ZERO };
+        Ok(Analysing::complete(judgement, written))
     }
 }
 
@@ -202,7 +206,7 @@ pub(crate) async fn spawn_in(folder: TempDir, adjust: impl FnOnce(&mut Settings)
         policy: Policy::parse(POLICY).unwrap(),
         ledger: Some(ledger.clone()),
         metrics: ScreeningMetrics::register(&registry).unwrap(),
-        answer_reserve: Duration::from_millis(100),
+        options: AnalysisOptions::default(),
     });
     let parts = AppParts {
         registry,

@@ -4,13 +4,14 @@ use std::{
     cell::RefCell,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use domain::{Label, LabelSource, ParseContext, Transaction, TransactionId, TruthLabel};
 use jiff::Timestamp;
 use prometheus::Registry;
-use screening::{Facts, Policy, Renderer, Screener, ScreenerParts, ScreeningMetrics};
+use screening::{
+    AnalysisOptions, Facts, Policy, Renderer, Screener, ScreenerParts, ScreeningMetrics,
+};
 use server::{Settings, models::Models};
 use velocity::VelocityStore;
 
@@ -103,7 +104,7 @@ impl Cascade {
             policy: Policy::parse(Policy::DEFAULT).unwrap(),
             ledger: None,
             metrics: ScreeningMetrics::register(&registry).unwrap(),
-            answer_reserve: Duration::from_millis(100),
+            options: AnalysisOptions::default(),
         });
         let cascade =
             Self { screener: Arc::new(screener), waiting: RefCell::default(), _models: models };

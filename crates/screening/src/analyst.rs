@@ -1,0 +1,274 @@
+//! Tier 2's part in a decision: asks, waits as long as it may, checks what was written.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{Analysis, Degraded, ReportStatus};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    facts::Facts,
+    metrics::{ScreeningMetrics, Tier},
+    render::Renderer,
+    report::Report,
+    tiers::{
+        Analysing, AnalysisModel, Basis, Case, Extent, Judgement, PendingReport, TierError, Written,
+    },
+};
+
+/// When the report is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Narrative {
+    /// Before the answer.
+    #[default]
+    Inline,
+    /// After it: the answer needs only the verdict, and the report is added to the decision.
+    After,
+    /// Never.
+    Off,
+}
+
+/// How tier 2 is asked.
+#[derive(Debug, Clone)]
+pub struct AnalysisOptions {
+    /// When the report is written.
+    pub narrative: Narrative,
+    /// Kept back from the deadline for recording and answering.
+    pub answer_reserve: Duration,
+    /// How long a report may take that is written after the answer.
+    pub report_patience: Duration,
+}
+
+impl Default for AnalysisOptions {
+    fn default() -> Self {
+        Self {
+            narrative: Narrative::Inline,
+            answer_reserve: Duration::from_millis(100),
+            report_patience: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Asks tier 2.
+pub(crate) struct Analyst<'a> {
+    pub(crate) model: &'a Arc<dyn AnalysisModel>,
+    pub(crate) renderer: &'a Renderer,
+    pub(crate) metrics: &'a ScreeningMetrics,
+    pub(crate) options: &'a AnalysisOptions,
+}
+
+/// Tier 2's part while a decision is being made.
+#[derive(Default)]
+pub(crate) struct Findings {
+    pub(crate) prompt: Option<String>,
+    /// The report as written.
+    pub(crate) text: Option<String>,
+    pub(crate) analysis: Option<Analysis>,
+    pub(crate) degraded: Option<Degraded>,
+    pub(crate) error: Option<String>,
+    pub(crate) timings: FindingTimings,
+    /// A report that is still being written.
+    pub(crate) pending: Option<PendingReport>,
+}
+
+/// Where tier 2's time went.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FindingTimings {
+    pub(crate) prepare: Option<Duration>,
+    pub(crate) queue: Option<Duration>,
+    pub(crate) verdict: Option<Duration>,
+    pub(crate) run: Option<Duration>,
+}
+
+impl Findings {
+    pub(crate) fn disabled() -> Self {
+        Self { degraded: Some(Degraded::AnalysisDisabled), ..Self::default() }
+    }
+
+    fn failed(prompt: Option<String>, error: String) -> Self {
+        tracing::warn!(error, "tier 2 failed");
+        let degraded = Some(Degraded::AnalysisFailed);
+        Self { prompt, degraded, error: Some(error), ..Self::default() }
+    }
+
+    fn refused(prompt: String, error: &TierError) -> Self {
+        let degraded = match error {
+            TierError::Overloaded { .. } => Degraded::AnalysisFull,
+            TierError::Deadline => Degraded::AnalysisLate,
+            TierError::Input(_) | TierError::Failed(_) | TierError::Stopped => {
+                return Self::failed(Some(prompt), error.to_string());
+            }
+        };
+        let error = Some(error.to_string());
+        Self { prompt: Some(prompt), degraded: Some(degraded), error, ..Self::default() }
+    }
+}
+
+impl Analyst<'_> {
+    /// Asks tier 2. Whatever goes wrong becomes `degraded`. Without `keeps`, nobody will read
+    /// what is written after the answer.
+    pub(crate) async fn analyse(&self, facts: &Facts, deadline: Instant, keeps: bool) -> Findings {
+        let started = Instant::now();
+        let prompt = match self.renderer.analysis_prompt(facts) {
+            Ok(Some(prompt)) => prompt,
+            Ok(None) => {
+                let error = "the analysis package has no prompt template".into();
+                return Findings::failed(None, error);
+            }
+            Err(error) => return Findings::failed(None, error.to_string()),
+        };
+        let render = started.elapsed();
+        self.metrics.stage(Tier::Analysis, "render", render);
+        let by = deadline.checked_sub(self.options.answer_reserve).unwrap_or(deadline);
+        let case = self.case(facts, prompt.clone(), by, keeps);
+        // The model knows the deadline; a model that does not keep it must not matter.
+        let answered = timeout_at(by, self.model.analyse(case)).await;
+        let mut findings = match answered.unwrap_or(Err(TierError::Deadline)) {
+            Ok(analysing) => self.judged(facts, prompt, analysing, by).await,
+            Err(error) => Findings::refused(prompt, &error),
+        };
+        let encode = findings.timings.prepare.unwrap_or_default();
+        findings.timings.prepare = Some(render + encode);
+        findings
+    }
+
+    fn case(&self, facts: &Facts, prompt: String, by: Instant, keeps: bool) -> Case {
+        let (extent, report_by) = match self.options.narrative {
+            Narrative::Inline => (Extent::Report, by),
+            Narrative::After if keeps => {
+                (Extent::Report, Instant::now() + self.options.report_patience)
+            }
+            Narrative::After | Narrative::Off => (Extent::Verdict, by),
+        };
+        Case { prompt, extent, verdict_by: by, report_by, at_stake: facts.derived.amount }
+    }
+
+    async fn judged(
+        &self,
+        facts: &Facts,
+        prompt: String,
+        analysing: Analysing,
+        by: Instant,
+    ) -> Findings {
+        let Analysing { judgement, report } = analysing;
+        self.metrics.verdict(&judgement.timings);
+        let mut findings = Findings {
+            prompt: Some(prompt),
+            analysis: Some(self.verdict_alone(&judgement)),
+            timings: FindingTimings {
+                prepare: Some(judgement.timings.encode),
+                queue: Some(judgement.timings.queue),
+                verdict: Some(judgement.timings.run),
+                run: Some(judgement.timings.run),
+            },
+            ..Findings::default()
+        };
+        match (report, self.options.narrative) {
+            (None, _) | (Some(_), Narrative::Off) => self.metrics.report(ReportStatus::Off),
+            (Some(pending), Narrative::After) => {
+                set_status(&mut findings, ReportStatus::Pending);
+                findings.pending = Some(pending);
+            }
+            (Some(pending), Narrative::Inline) => {
+                let written = timeout_at(by, pending).await;
+                let written = written.unwrap_or(Err(TierError::Deadline));
+                return self.with_report(facts, findings, written);
+            }
+        }
+        findings
+    }
+
+    fn verdict_alone(&self, judgement: &Judgement) -> Analysis {
+        Analysis {
+            verdict: judgement.verdict,
+            score: judgement.score,
+            calibrated: judgement.basis == Basis::Calibrated,
+            report: ReportStatus::Off,
+            typology: None,
+            reasons: Vec::new(),
+            action: None,
+            narrative: None,
+            package: self.model.package().clone(),
+        }
+    }
+
+    /// A report that is late costs the report; one that is nonsense costs the analysis.
+    fn with_report(
+        &self,
+        facts: &Facts,
+        mut findings: Findings,
+        written: Result<Written, TierError>,
+    ) -> Findings {
+        match written {
+            Ok(written) => {
+                findings.timings.run = Some(written.run);
+                self.metrics.stage(Tier::Analysis, "run", written.run);
+                let prompt = findings.prompt.as_deref().unwrap_or_default();
+                let analysis = findings.analysis.take();
+                let read = analysis.map(|verdict| {
+                    read_report(self.metrics, facts, prompt, &written.text, verdict)
+                });
+                findings.text = Some(written.text);
+                match read {
+                    Some(Ok(analysis)) => findings.analysis = Some(analysis),
+                    Some(Err(error)) => {
+                        let failed = Findings::failed(findings.prompt, error);
+                        return Findings {
+                            text: findings.text,
+                            timings: findings.timings,
+                            ..failed
+                        };
+                    }
+                    None => {}
+                }
+                findings
+            }
+            Err(TierError::Deadline) => {
+                self.metrics.report(ReportStatus::Failed);
+                set_status(&mut findings, ReportStatus::Failed);
+                findings.error = Some("the report was not finished in time".into());
+                findings
+            }
+            Err(error) => {
+                self.metrics.report(ReportStatus::Failed);
+                let failed = Findings::failed(findings.prompt, error.to_string());
+                Findings { timings: findings.timings, ..failed }
+            }
+        }
+    }
+}
+
+fn set_status(findings: &mut Findings, status: ReportStatus) {
+    if let Some(analysis) = findings.analysis.as_mut() {
+        analysis.report = status;
+    }
+}
+
+/// Parses and grounds what tier 2 wrote, and completes the verdict with it.
+///
+/// # Errors
+/// When it is no report.
+pub(crate) fn read_report(
+    metrics: &ScreeningMetrics,
+    facts: &Facts,
+    prompt: &str,
+    text: &str,
+    verdict: Analysis,
+) -> Result<Analysis, String> {
+    let report = Report::parse(text).map_err(|error| {
+        metrics.ungrounded("report", 1);
+        metrics.report(ReportStatus::Failed);
+        error.to_string()
+    })?;
+    let grounded = report.ground(facts, prompt);
+    metrics.ungrounded("reason", grounded.reasons_dropped);
+    metrics.ungrounded("narrative", usize::from(grounded.narrative.is_none()));
+    metrics.report(ReportStatus::Complete);
+    Ok(Analysis {
+        report: ReportStatus::Complete,
+        typology: Some(report.typology),
+        reasons: grounded.reasons,
+        action: Some(report.action),
+        narrative: grounded.narrative,
+        ..verdict
+    })
+}

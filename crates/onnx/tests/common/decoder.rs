@@ -54,7 +54,18 @@ pub(crate) fn spec() -> GrammarSpec {
 }
 
 pub(crate) fn load(spec: Option<&GrammarSpec>, config: DecoderConfig) -> Result<Decoder, String> {
-    let package = Package::open(&fixture("tiny-llama")).unwrap();
+    load_from("tiny-llama", spec, config)
+}
+
+/// The same weights in another layout.
+pub(crate) const OPTIMUM: &str = "tiny-llama-optimum";
+
+pub(crate) fn load_from(
+    folder: &str,
+    spec: Option<&GrammarSpec>,
+    config: DecoderConfig,
+) -> Result<Decoder, String> {
+    let package = Package::open(&fixture(folder)).unwrap();
     Decoder::load(&runtime(), &package, spec, config).map_err(|error| error.to_string())
 }
 

@@ -1,0 +1,136 @@
+//! The JSON that engines send: chat and legacy shapes, whole or in pieces, read alike.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::verdict::Token;
+
+/// How many tokens a request took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct Usage {
+    /// Tokens read.
+    #[serde(default)]
+    pub prompt_tokens: u64,
+    /// Tokens written.
+    #[serde(default)]
+    pub completion_tokens: u64,
+}
+
+/// What one event, or one whole body, adds to the answer.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    pub(crate) text: String,
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) finish: Option<String>,
+    pub(crate) usage: Option<Usage>,
+    /// The engine's complaint in place of an answer.
+    pub(crate) error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct WireBody {
+    choices: Option<Vec<WireChoice>>,
+    usage: Option<Usage>,
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct WireChoice {
+    delta: Option<WireMessage>,
+    message: Option<WireMessage>,
+    text: Option<String>,
+    logprobs: Option<WireLogprobs>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireMessage {
+    content: Option<String>,
+}
+
+/// Engines send the chat shape on the legacy route too (llama.cpp), so both are looked for.
+#[derive(Deserialize)]
+struct WireLogprobs {
+    content: Option<Vec<WireToken>>,
+    tokens: Option<Vec<String>>,
+    token_logprobs: Option<Vec<Option<f64>>>,
+    top_logprobs: Option<Vec<Option<Map<String, Value>>>>,
+}
+
+#[derive(Deserialize)]
+struct WireToken {
+    token: String,
+    bytes: Option<Vec<u8>>,
+    logprob: Option<f64>,
+    top_logprobs: Option<Vec<WireToken>>,
+}
+
+impl WireToken {
+    fn bytes(&mut self) -> Vec<u8> {
+        self.bytes.take().unwrap_or_else(|| std::mem::take(&mut self.token).into_bytes())
+    }
+
+    fn read(mut self) -> Token {
+        let alternatives = self.top_logprobs.take().unwrap_or_default();
+        let alternatives = alternatives.into_iter().map(|mut t| (t.bytes(), known(t.logprob)));
+        Token {
+            alternatives: alternatives.collect(),
+            log_prob: known(self.logprob),
+            bytes: self.bytes(),
+        }
+    }
+}
+
+/// JSON has no infinity: engines send `null` or the lowest `f32` for a masked token.
+fn known(log_prob: Option<f64>) -> f64 {
+    log_prob.map_or(f64::NEG_INFINITY, |value| value.min(0.0))
+}
+
+impl WireLogprobs {
+    fn read(self) -> Vec<Token> {
+        if let Some(content) = self.content {
+            return content.into_iter().map(WireToken::read).collect();
+        }
+        let mut own = self.token_logprobs.unwrap_or_default().into_iter();
+        let mut top = self.top_logprobs.unwrap_or_default().into_iter();
+        let listed = |map: Map<String, Value>| {
+            map.into_iter().map(|(text, p)| (text.into_bytes(), known(p.as_f64()))).collect()
+        };
+        let token = |text: String| Token {
+            bytes: text.into_bytes(),
+            log_prob: known(own.next().flatten()),
+            alternatives: top.next().flatten().map(listed).unwrap_or_default(),
+        };
+        self.tokens.unwrap_or_default().into_iter().map(token).collect()
+    }
+}
+
+/// Reads one event's data or one body.
+///
+/// # Errors
+/// When it is not JSON of the expected shape; the message holds no part of it.
+pub(crate) fn read(json: &[u8]) -> Result<Piece, String> {
+    let body: WireBody = serde_json::from_slice(json).map_err(|error| {
+        // serde's own text may quote the answer.
+        format!("an unreadable message (line {}, column {})", error.line(), error.column())
+    })?;
+    let mut piece = Piece { usage: body.usage, error: body.error, ..Piece::default() };
+    let Some(choice) = body.choices.and_then(|all| all.into_iter().next()) else {
+        return Ok(piece);
+    };
+    let message = choice.delta.or(choice.message).and_then(|message| message.content);
+    piece.text = choice.text.or(message).unwrap_or_default();
+    piece.tokens = choice.logprobs.map(WireLogprobs::read).unwrap_or_default();
+    piece.finish = choice.finish_reason;
+    Ok(piece)
+}
+
+/// The message inside an engine's error, in any of the shapes met: `{"error":{"message":…}}`,
+/// `{"error":"…"}`, `{"message":…}`, `{"detail":…}`.
+pub(crate) fn complaint(error: &Value) -> Option<&str> {
+    let inner = error.get("error").unwrap_or(error);
+    inner
+        .as_str()
+        .or_else(|| inner.get("message").and_then(Value::as_str))
+        .or_else(|| inner.get("detail").and_then(Value::as_str))
+}

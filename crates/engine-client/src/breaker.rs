@@ -107,12 +107,20 @@ impl Breaker {
         }
     }
 
+    /// How long an open circuit stays so; `None` when a call may be admitted.
+    pub(crate) fn open_for(&self, now: Instant) -> Option<Duration> {
+        match self.inner {
+            Inner::Open { until } if now < until => Some(until - now),
+            Inner::Open { .. } | Inner::Closed | Inner::HalfOpen { .. } => None,
+        }
+    }
+
     /// A leave to call the engine, or how long to wait before asking again.
     pub(crate) fn admit(&mut self, now: Instant) -> Result<Pass, Duration> {
-        if let Inner::Open { until } = self.inner {
-            if now < until {
-                return Err(until - now);
-            }
+        if let Some(wait) = self.open_for(now) {
+            return Err(wait);
+        }
+        if let Inner::Open { .. } = self.inner {
             self.enter(Inner::HalfOpen { running: 0, succeeded: 0 });
         }
         if let Inner::HalfOpen { running, succeeded } = &mut self.inner {

@@ -115,6 +115,11 @@ impl Client {
         request: &Request,
         deadline: Instant,
     ) -> Result<Begun, ClientError> {
+        // While the circuit is open nobody queues behind requests that hang.
+        let open_for = self.shared.breaker.lock().open_for(Instant::now().into_std());
+        if let Some(retry_after) = open_for {
+            return Err(ClientError::Unavailable { retry_after });
+        }
         ticket.enter(deadline).await?;
         let mut tried = 0;
         loop {

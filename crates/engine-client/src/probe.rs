@@ -1,7 +1,7 @@
 //! What an engine can do, found out by trying.
 
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     body::Profile,
@@ -115,8 +115,10 @@ impl Shared {
             return Ok(Dialect::OpenAi);
         }
         for (path, field, dialect) in Dialect::LANDMARKS {
-            // Whatever an engine answers to a route that it does not have says only "not this one".
-            if let Ok(Some(found)) = self.transport.get(path).await
+            // Whatever an engine answers to a route that it does not have, an error or silence, says
+            // only "not this one".
+            let asked = timeout(self.config.connect_timeout, self.transport.get(path)).await;
+            if let Ok(Ok(Some(found))) = asked
                 && found.get(field).is_some()
             {
                 return Ok(dialect);

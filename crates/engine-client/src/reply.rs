@@ -140,6 +140,8 @@ impl Reply {
                 match event.map_err(unreadable)?.data {
                     None => return Ok(true),
                     Some(data) if data.trim() == "[DONE]" => {
+                        // A connection is used again only once its body was read to the end.
+                        let _ = timeout(LINGER, events.next()).await;
                         self.source = Source::Ended;
                         return Ok(false);
                     }
@@ -181,6 +183,8 @@ fn unreadable(error: sse_stream::Error) -> Failure {
             Ok(inner) => broken(*inner),
             Err(other) => Failure::Reset(other.to_string()),
         },
-        _ => Failure::Malformed("it is not an event stream".into()),
+        sse_stream::Error::Utf8Parse(_) | sse_stream::Error::UnknownField | _ => {
+            Failure::Malformed("it is not an event stream".into())
+        }
     }
 }

@@ -6,13 +6,11 @@ use serde_json::{Map, Value};
 use crate::verdict::Token;
 
 /// How many tokens a request took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Tokens read.
-    #[serde(default)]
+    /// Tokens read; 0 when the engine does not say.
     pub prompt_tokens: u64,
-    /// Tokens written.
-    #[serde(default)]
+    /// Tokens written; 0 when the engine does not say.
     pub completion_tokens: u64,
 }
 
@@ -30,7 +28,7 @@ pub(crate) struct Piece {
 #[derive(Deserialize)]
 struct WireBody {
     choices: Option<Vec<WireChoice>>,
-    usage: Option<Usage>,
+    usage: Option<Value>,
     error: Option<Value>,
 }
 
@@ -39,7 +37,8 @@ struct WireChoice {
     delta: Option<WireMessage>,
     message: Option<WireMessage>,
     text: Option<String>,
-    logprobs: Option<WireLogprobs>,
+    /// Read leniently: a shape that is not known is as good as none.
+    logprobs: Option<Value>,
     finish_reason: Option<String>,
 }
 
@@ -114,13 +113,19 @@ pub(crate) fn read(json: &[u8]) -> Result<Piece, String> {
         // serde's own text may quote the answer.
         format!("an unreadable message (line {}, column {})", error.line(), error.column())
     })?;
-    let mut piece = Piece { usage: body.usage, error: body.error, ..Piece::default() };
+    let count = |usage: &Value, name: &str| usage[name].as_u64().unwrap_or(0);
+    let usage = body.usage.filter(Value::is_object).map(|usage| Usage {
+        prompt_tokens: count(&usage, "prompt_tokens"),
+        completion_tokens: count(&usage, "completion_tokens"),
+    });
+    let mut piece = Piece { usage, error: body.error, ..Piece::default() };
     let Some(choice) = body.choices.and_then(|all| all.into_iter().next()) else {
         return Ok(piece);
     };
     let message = choice.delta.or(choice.message).and_then(|message| message.content);
     piece.text = choice.text.or(message).unwrap_or_default();
-    piece.tokens = choice.logprobs.map(WireLogprobs::read).unwrap_or_default();
+    let log_probs = choice.logprobs.and_then(|value| WireLogprobs::deserialize(value).ok());
+    piece.tokens = log_probs.map(WireLogprobs::read).unwrap_or_default();
     piece.finish = choice.finish_reason;
     Ok(piece)
 }

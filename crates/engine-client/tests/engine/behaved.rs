@@ -164,3 +164,27 @@ async fn tokens_that_spell_another_word_than_the_text_are_not_believed() {
     let answer = client.generate(request(), ample()).await.expect("a verdict");
     assert_eq!(answer.choice.log_probs, None);
 }
+
+#[tokio::test]
+async fn a_connection_whose_answer_was_read_to_its_end_is_used_again() {
+    let stub = Stub::always(lasting_stream()).await;
+    let (client, _) = client(config(stub.url()));
+    for _ in 0..3 {
+        let answer = client.generate(request(), ample()).await.expect("a verdict");
+        assert_eq!(answer.rest.written().await.expect("a report").text, REPORT);
+    }
+    assert_eq!((stub.seen().len(), stub.connections()), (3, 1));
+}
+
+#[tokio::test]
+async fn log_probabilities_and_usage_of_an_unknown_shape_are_as_good_as_none() {
+    let mut body = completion(REPORT);
+    body["choices"][0]["logprobs"] = json!({ "content": [{ "piece": "{", "p": 0.5 }] });
+    body["usage"] = json!({ "prompt_tokens": 3, "completion_tokens": null });
+    let stub = Stub::always(answer(200, &body)).await;
+    let (client, _) = client(config(stub.url()));
+    let answer = client.generate(request(), ample()).await.expect("a verdict");
+    assert_eq!(answer.choice.log_probs, None);
+    let written = answer.rest.written().await.expect("a report");
+    assert_eq!(written.usage, Some(Usage { prompt_tokens: 3, completion_tokens: 0 }));
+}

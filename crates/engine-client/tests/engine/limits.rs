@@ -113,6 +113,24 @@ async fn an_engine_that_keeps_failing_is_left_alone_until_a_trial_succeeds() {
 }
 
 #[tokio::test]
+async fn while_the_circuit_is_open_nobody_queues_behind_requests_that_hang() {
+    let stub = Stub::start(|_, number| match number {
+        0 => [vec![stream_head()], fraud_events(), vec![Act::Hang]].concat(),
+        _ => answer(500, &json!({})),
+    })
+    .await;
+    let slow =
+        BreakerConfig { open_for: Duration::from_secs(60), ..nervous(String::new()).breaker };
+    let (client, _) = client(Config { max_concurrency: 2, breaker: slow, ..nervous(stub.url()) });
+    let _hanging = client.generate(request(), ample()).await.expect("a verdict");
+    for _ in 0..2 {
+        client.generate(request(), ample()).await.expect_err("500");
+    }
+    let error = client.generate(request(), ample()).await.expect_err("open");
+    assert!(matches!(error, ClientError::Unavailable { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_trial_whose_caller_wants_only_the_verdict_closes_the_circuit_too() {
     let stub = Stub::start(|_, number| match number {
         0 | 1 => answer(500, &json!({})),

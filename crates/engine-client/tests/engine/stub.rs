@@ -22,44 +22,50 @@ use tokio::{
 
 /// One step of an answer.
 #[derive(Debug, Clone)]
-pub enum Act {
+pub(crate) enum Act {
     Send(Vec<u8>),
     Wait(Duration),
     /// A TCP reset.
     Reset,
     /// Nothing more until the client leaves.
     Hang,
+    /// The next request comes over the same connection.
+    KeepOpen,
 }
 
 /// A request as it was read.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub line: String,
-    pub head: String,
-    pub body: Value,
+pub(crate) struct Seen {
+    pub(crate) line: String,
+    pub(crate) head: String,
+    pub(crate) body: Value,
 }
 
 impl Seen {
-    pub fn is(&self, line: &str) -> bool {
+    pub(crate) fn is(&self, line: &str) -> bool {
         self.line.starts_with(&format!("{line} "))
     }
 }
 
 type Script = dyn Fn(&Seen, usize) -> Vec<Act> + Send + Sync;
 
-pub struct Stub {
-    pub address: SocketAddr,
+pub(crate) struct Stub {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     left: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
 impl Stub {
     /// `script` maps a request and its number, from 0, to an answer.
-    pub async fn start(script: impl Fn(&Seen, usize) -> Vec<Act> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        script: impl Fn(&Seen, usize) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (seen, left) = (Arc::default(), Arc::default());
+        let (seen, left, connections) = (Arc::default(), Arc::default(), Arc::default());
+        let opened: Arc<AtomicUsize> = Arc::clone(&connections);
         let (all, gone, script): (_, _, Arc<Script>) =
             (Arc::clone(&seen), Arc::clone(&left), Arc::new(script));
         let mut tasks = JoinSet::new();
@@ -67,29 +73,34 @@ impl Stub {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.expect("a connection");
+                opened.fetch_add(1, Ordering::SeqCst);
                 let (all, gone, script) =
                     (Arc::clone(&all), Arc::clone(&gone), Arc::clone(&script));
                 connections.spawn(async move { serve(stream, &all, &gone, &*script).await });
             }
         });
-        Self { address, seen, left, _tasks: tasks }
+        Self { address, seen, left, connections, _tasks: tasks }
     }
 
     /// Answers every question alike.
-    pub async fn always(acts: Vec<Act>) -> Self {
+    pub(crate) async fn always(acts: Vec<Act>) -> Self {
         Self::start(move |_, _| acts.clone()).await
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().clone()
     }
 
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// Waits until that many clients left an answer that hung.
-    pub async fn until_left(&self, count: usize) {
+    pub(crate) async fn until_left(&self, count: usize) {
         while self.left.load(Ordering::SeqCst) < count {
             sleep(Duration::from_millis(5)).await;
         }
@@ -97,33 +108,43 @@ impl Stub {
 }
 
 async fn serve(mut stream: TcpStream, all: &Mutex<Vec<Seen>>, left: &AtomicUsize, script: &Script) {
-    let Some(seen) = read(&mut stream).await else { return };
-    let acts = {
-        let mut all = all.lock();
-        let number = all.len();
-        all.push(seen.clone());
-        script(&seen, number)
-    };
+    while let Some(seen) = read(&mut stream).await {
+        let acts = {
+            let mut all = all.lock();
+            let number = all.len();
+            all.push(seen.clone());
+            script(&seen, number)
+        };
+        if !perform(&mut stream, acts, left).await {
+            return;
+        }
+    }
+}
+
+/// Whether the connection stays open for a further request.
+async fn perform(stream: &mut TcpStream, acts: Vec<Act>, left: &AtomicUsize) -> bool {
     for act in acts {
         match act {
             Act::Send(bytes) => {
                 if stream.write_all(&bytes).await.is_err() {
-                    return;
+                    return false;
                 }
             }
             Act::Wait(time) => sleep(time).await,
             Act::Reset => {
                 stream.set_zero_linger().expect("linger");
-                return;
+                return false;
             }
             Act::Hang => {
                 let mut byte = [0];
                 while !matches!(stream.read(&mut byte).await, Ok(0) | Err(_)) {}
                 left.fetch_add(1, Ordering::SeqCst);
-                return;
+                return false;
             }
+            Act::KeepOpen => return true,
         }
     }
+    false
 }
 
 async fn read(stream: &mut TcpStream) -> Option<Seen> {
@@ -159,17 +180,17 @@ fn http(status: u16, kind: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// A whole JSON answer.
-pub fn answer(status: u16, body: &Value) -> Vec<Act> {
+pub(crate) fn answer(status: u16, body: &Value) -> Vec<Act> {
     answer_with(status, "", body)
 }
 
 /// A whole JSON answer with further header lines, each ended by `\r\n`.
-pub fn answer_with(status: u16, headers: &str, body: &Value) -> Vec<Act> {
+pub(crate) fn answer_with(status: u16, headers: &str, body: &Value) -> Vec<Act> {
     vec![Act::Send(http(status, "application/json", headers, body.to_string().as_bytes()))]
 }
 
 /// A whole chat completion of this text.
-pub fn completion(text: &str) -> Value {
+pub(crate) fn completion(text: &str) -> Value {
     json!({
         "choices": [{ "index": 0, "message": { "role": "assistant", "content": text },
                       "finish_reason": "stop" }],
@@ -178,7 +199,7 @@ pub fn completion(text: &str) -> Value {
 }
 
 /// The head of an event stream that ends with its connection.
-pub fn stream_head() -> Act {
+pub(crate) fn stream_head() -> Act {
     Act::Send(
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
           connection: close\r\n\r\n"
@@ -186,12 +207,12 @@ pub fn stream_head() -> Act {
     )
 }
 
-pub fn event(data: &Value) -> Act {
+pub(crate) fn event(data: &Value) -> Act {
     Act::Send(format!("data: {data}\n\n").into_bytes())
 }
 
 /// One chat event that adds a token, with its alternatives and their probabilities.
-pub fn piece(text: &str, alternatives: &[(&str, f64)]) -> Value {
+pub(crate) fn piece(text: &str, alternatives: &[(&str, f64)]) -> Value {
     let listed = |(token, p): &(&str, f64)| json!({ "token": token, "logprob": p.ln(), "bytes": token.as_bytes() });
     let top: Vec<Value> = alternatives.iter().map(listed).collect();
     let own = alternatives.iter().find(|(token, _)| *token == text).map_or(1.0, |(_, p)| *p);
@@ -205,7 +226,7 @@ pub fn piece(text: &str, alternatives: &[(&str, f64)]) -> Value {
 }
 
 /// The events of a report that concludes with fraud, token by token.
-pub fn fraud_events() -> Vec<Act> {
+pub(crate) fn fraud_events() -> Vec<Act> {
     let verdict = [("fraud", 0.7), ("susp", 0.2), ("legit", 0.1)];
     vec![
         event(&json!({ "choices": [{ "index": 0, "delta": { "role": "assistant" } }] })),
@@ -217,7 +238,7 @@ pub fn fraud_events() -> Vec<Act> {
 }
 
 /// The rest of it, up to `[DONE]`.
-pub fn rest_events() -> Vec<Act> {
+pub(crate) fn rest_events() -> Vec<Act> {
     vec![
         event(&piece("narrative\":\"", &[])),
         event(&piece("Ça sent mauvais.\"}", &[])),
@@ -229,13 +250,28 @@ pub fn rest_events() -> Vec<Act> {
 }
 
 /// A well-behaved stream.
-pub fn fraud_stream() -> Vec<Act> {
+pub(crate) fn fraud_stream() -> Vec<Act> {
     [vec![stream_head()], fraud_events(), rest_events()].concat()
 }
 
-pub const REPORT: &str = r#"{"verdict":"fraud","narrative":"Ça sent mauvais."}"#;
+/// A well-behaved stream in chunks, over a connection that stays open.
+pub(crate) fn lasting_stream() -> Vec<Act> {
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+                 transfer-encoding: chunked\r\n\r\n";
+    let mut acts = vec![Act::Send(head.to_vec())];
+    for act in fraud_events().into_iter().chain(rest_events()) {
+        if let Act::Send(bytes) = act {
+            let size = format!("{:x}\r\n", bytes.len());
+            acts.push(Act::Send([size.as_bytes(), &bytes, b"\r\n"].concat()));
+        }
+    }
+    acts.extend([Act::Send(b"0\r\n\r\n".to_vec()), Act::KeepOpen]);
+    acts
+}
 
-pub fn form() -> Form {
+pub(crate) const REPORT: &str = r#"{"verdict":"fraud","narrative":"Ça sent mauvais."}"#;
+
+pub(crate) fn form() -> Form {
     let words = ["fraud", "suspicious", "legitimate"];
     let schema = json!({
         "type": "object",
@@ -249,12 +285,12 @@ pub fn form() -> Form {
     Form::new(schema, "{\"verdict\":\"", &words).expect("a form")
 }
 
-pub fn request() -> Request {
+pub(crate) fn request() -> Request {
     Request { prompt: "Memo: pay the invoice of Tuesday".into(), form: form(), max_tokens: 64 }
 }
 
 /// A client that knows its engine, so that it asks nothing but questions.
-pub fn config(url: String) -> Config {
+pub(crate) fn config(url: String) -> Config {
     Config {
         base_url: url,
         model: Some("stub".into()),
@@ -264,22 +300,22 @@ pub fn config(url: String) -> Config {
     }
 }
 
-pub fn client(config: Config) -> (Client, Registry) {
+pub(crate) fn client(config: Config) -> (Client, Registry) {
     let registry = Registry::new();
     (Client::new(config, &registry).expect("a client"), registry)
 }
 
 /// Long enough for anything that is not meant to hang.
-pub fn ample() -> Deadlines {
+pub(crate) fn ample() -> Deadlines {
     within(10_000)
 }
 
-pub fn within(ms: u64) -> Deadlines {
+pub(crate) fn within(ms: u64) -> Deadlines {
     Deadlines::both(Instant::now() + Duration::from_millis(ms))
 }
 
 /// The value of a series, 0 when it has none.
-pub fn metric(registry: &Registry, name: &str, label: &str) -> f64 {
+pub(crate) fn metric(registry: &Registry, name: &str, label: &str) -> f64 {
     let families = registry.gather();
     let family = families.iter().find(|family| family.name() == name).expect("the family");
     let has = |m: &&prometheus::proto::Metric| {

@@ -51,7 +51,8 @@ impl Endpoint {
 /// checks it.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The engine's address, with or without the trailing `/v1`.
+    /// The engine's address, with or without the trailing `/v1`. An `https` one is checked against
+    /// the system's certificate authorities, or those in the file that `SSL_CERT_FILE` names.
     pub base_url: String,
     /// Sent with every request, and shown nowhere.
     pub api_key: Option<ApiKey>,

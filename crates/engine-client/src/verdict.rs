@@ -37,6 +37,17 @@ pub struct LogProbs {
     pub covered: f64,
 }
 
+impl LogProbs {
+    /// The probability of each choice among the choices: they sum to 1. The same whether the
+    /// engine's log-probabilities are raw or masked.
+    #[must_use]
+    pub fn probabilities(&self) -> Vec<(String, f64)> {
+        let total: f64 = self.by_choice.iter().map(|(_, log_prob)| log_prob.exp()).sum();
+        let share = |(word, log_prob): &(String, f64)| (word.clone(), log_prob.exp() / total);
+        self.by_choice.iter().map(share).collect()
+    }
+}
+
 /// Whether a text states its verdict yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Search {

@@ -147,6 +147,18 @@ fn an_unlisted_choice_has_the_most_it_can_have() {
 }
 
 #[test]
+fn probabilities_among_the_choices_sum_to_one_and_keep_their_ratios() {
+    let raw = [("fraud", 0.06), ("sus", 0.03), ("leg", 0.01), ("The", 0.9)];
+    let masked = [("fraud", 0.6), ("sus", 0.3), ("leg", 0.1)];
+    for list in [&raw[..], &masked[..]] {
+        let tokens = [sure(PREFIX), token("fraud", list), sure("\"")];
+        let found = log_probs(&verdicts(), &tokens).expect("log-probabilities").probabilities();
+        let expected = [0.6, 0.3, 0.1];
+        assert!(found.iter().zip(expected).all(|((_, p), e)| (p - e).abs() < 1e-9), "{found:?}");
+    }
+}
+
+#[test]
 fn infinite_and_lowest_log_probabilities_stay_finite() {
     let mut masked = token("fraud", &[("fraud", 1.0)]);
     masked.alternatives.push((b"sus".to_vec(), f64::NEG_INFINITY));

@@ -139,3 +139,73 @@ pub(crate) fn complaint(error: &Value) -> Option<&str> {
         .or_else(|| inner.get("message").and_then(Value::as_str))
         .or_else(|| inner.get("detail").and_then(Value::as_str))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn piece(body: &Value) -> Piece {
+        read(body.to_string().as_bytes()).expect("a piece")
+    }
+
+    #[test]
+    fn llama_cpp_sends_the_chat_shape_on_the_legacy_route() {
+        let top = json!([
+            { "id": 223, "token": " ", "bytes": [32], "logprob": -0.5 },
+            { "id": 9, "token": "", "bytes": [195], "logprob": -3.402_823_466_385_288_6e38 },
+        ]);
+        let content = json!([{ "id": 335, "token": "{\"", "bytes": [123, 34], "logprob": -10.4,
+                               "top_logprobs": top }]);
+        let read = piece(&json!({
+            "choices": [{ "text": "{\"", "index": 0, "logprobs": { "content": content },
+                          "finish_reason": null }],
+            "object": "text_completion",
+        }));
+        assert_eq!(read.text, "{\"");
+        let token = &read.tokens[0];
+        assert_eq!((token.bytes.as_slice(), token.log_prob), (&b"{\""[..], -10.4));
+        assert_eq!(token.alternatives[0], (b" ".to_vec(), -0.5));
+        assert_eq!(token.alternatives[1].0, [195]);
+    }
+
+    #[test]
+    fn masked_tokens_without_a_number_are_impossible_ones() {
+        let content = json!([{ "token": "a", "logprob": null }]);
+        let read = piece(&json!({ "choices": [{ "logprobs": { "content": content } }] }));
+        assert_eq!(read.tokens[0].log_prob, f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn pieces_that_add_nothing_are_read_as_such() {
+        for body in [
+            json!({ "choices": [] }),
+            json!({ "choices": [{ "delta": { "role": "assistant", "content": null } }] }),
+            json!({ "choices": [{ "delta": { "reasoning_content": "hm" }, "logprobs": null }] }),
+            json!({ "choices": null, "usage": null, "error": null }),
+        ] {
+            let read = piece(&body);
+            assert!(read.text.is_empty() && read.tokens.is_empty() && read.finish.is_none());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_quoted() {
+        let message = read(b"{\"choices\":[{\"text\":secret}]}").expect_err("no piece");
+        assert!(!message.contains("secret"), "{message}");
+    }
+
+    #[test]
+    fn complaints_are_found_in_every_shape_met() {
+        for body in [
+            json!({ "error": { "message": "no", "type": "invalid" } }),
+            json!({ "error": "no" }),
+            json!({ "object": "error", "message": "no", "code": 400 }),
+            json!({ "detail": "no" }),
+        ] {
+            assert_eq!(complaint(&body), Some("no"), "{body}");
+        }
+        assert_eq!(complaint(&json!({ "detail": [{ "loc": ["body"] }] })), None);
+    }
+}

@@ -19,7 +19,8 @@ pub enum Dialect {
     /// the legacy route, where `response_format` is ignored without a word.
     LlamaCpp,
     /// llama-cpp-python's server: `response_format: {type: "json_object", schema}` in chat, no
-    /// schema on the legacy route.
+    /// schema on the legacy route. It breaks off one answer when asked for the next, unless it runs
+    /// with `--interrupt_requests false`, and then it still works on one at a time.
     LlamaCppPython,
     /// Ollama's `/v1`: nested `response_format` in chat, no schema on the legacy route.
     Ollama,

@@ -191,7 +191,12 @@ impl Shared {
             (profile.stream, profile.top_logprobs) = *way;
             match self.put(profile, form).await {
                 Ok(sample) => return Ok(Some(sample)),
-                Err(Failure::Status { code: 400 | 422 | 500, .. } | Failure::Complaint(_)) => {}
+                // llama-cpp-python breaks off when it lacks what log-probabilities take.
+                Err(
+                    Failure::Status { code: 400 | 422 | 500, .. }
+                    | Failure::Complaint(_)
+                    | Failure::Reset(_),
+                ) => {}
                 Err(failure) => return Err(failure),
             }
         }

@@ -39,6 +39,8 @@ pub(crate) struct Reply {
     pub(crate) finish: Option<String>,
     pub(crate) usage: Option<Usage>,
     keep_tokens: bool,
+    /// The stream said that it is over.
+    done: bool,
 }
 
 impl Reply {
@@ -58,6 +60,7 @@ impl Reply {
             finish: None,
             usage: None,
             keep_tokens: true,
+            done: false,
         }
     }
 
@@ -72,7 +75,7 @@ impl Reply {
                 Search::Pending => {}
             }
             if !self.more().await? {
-                return Err(Failure::Malformed(self.cut("before its verdict")));
+                return Err(self.ended("before its verdict"));
             }
         }
     }
@@ -92,8 +95,8 @@ impl Reply {
         }
         match form.check(&self.text, word) {
             Ok(()) => Ok(()),
-            Err(_) if self.finish.as_deref() == Some("length") => {
-                Err(Failure::Malformed(self.cut("before its end")))
+            Err(_) if self.broke_off() || self.finish.as_deref() == Some("length") => {
+                Err(self.ended("before its end"))
             }
             Err(detail) => Err(Failure::Malformed(detail)),
         }
@@ -102,7 +105,7 @@ impl Reply {
     /// Reads to the end without looking at what it is.
     pub(crate) async fn drain(&mut self) -> Result<(), Failure> {
         while self.finish.is_none() && self.more().await? {}
-        Ok(())
+        if self.broke_off() && self.text.is_empty() { Err(self.ended("at once")) } else { Ok(()) }
     }
 
     fn chosen(&mut self, form: &Form, index: usize) -> Choice {
@@ -115,12 +118,21 @@ impl Reply {
         Choice { word: form.choices()[index].clone(), log_probs }
     }
 
-    fn cut(&self, place: &str) -> String {
-        match self.finish.as_deref() {
+    /// A stream that stops without a word was given up by its engine, as when it is shut down or
+    /// turns to another request; that is no fault of the answer.
+    fn broke_off(&self) -> bool {
+        self.streamed && self.finish.is_none() && !self.done
+    }
+
+    fn ended(&self, place: &str) -> Failure {
+        if self.broke_off() {
+            return Failure::Reset(format!("the stream broke off {place}"));
+        }
+        Failure::Malformed(match self.finish.as_deref() {
             Some("length") => format!("it was cut at the token limit {place}"),
             Some("content_filter") => format!("the engine's content filter stopped it {place}"),
             _ => format!("it ends {place}"),
-        }
+        })
     }
 
     /// Reads one more piece; false at the end.
@@ -143,6 +155,7 @@ impl Reply {
                         // A connection is used again only once its body was read to the end.
                         let _ = timeout(LINGER, events.next()).await;
                         self.source = Source::Ended;
+                        self.done = true;
                         return Ok(false);
                     }
                     Some(data) => data.into_bytes(),

@@ -48,7 +48,10 @@ const TOLERANCE: f64 = 0.05;
 #[tokio::test]
 #[ignore = "needs an engine at ENGINE_URL that serves the shipped decoder"]
 async fn the_shipped_decoder_behind_an_engine_gives_its_golden_margins() {
-    let client = client(Endpoint::Completions);
+    let client = client(match env::var("ENGINE_ROUTE").as_deref() {
+        Ok("chat") => Endpoint::Chat,
+        _ => Endpoint::Completions,
+    });
     let found = client.probe(soon().verdict).await.expect("capabilities");
     println!("{found:?}");
     assert!(found.honours_schema && found.streams);

@@ -75,7 +75,7 @@ async fn bodies_that_are_not_the_apis_are_malformed() {
         answer(200, &json!({ "choices": "none" })),
         vec![stream_head(), Act::Send(b"data: {\"choices\":[{\"del\n\n".to_vec())],
         vec![stream_head(), Act::Send(b"data: \xff\xfe\n\n".to_vec())],
-        vec![stream_head()],
+        vec![stream_head(), Act::Send(b"data: [DONE]\n\n".to_vec())],
     ] {
         let (error, _) = verdict_error(acts.clone()).await;
         assert!(matches!(error, ClientError::Malformed(_)), "{acts:?}: {error}");
@@ -128,6 +128,8 @@ async fn a_connection_that_breaks_before_the_verdict_is_tried_again() {
     for broken in [
         vec![Act::Reset],
         vec![],
+        vec![stream_head()],
+        [vec![stream_head()], fraud_events()[..3].to_vec()].concat(),
         vec![
             stream_head(),
             fraud_events()[1].clone(),
@@ -150,15 +152,23 @@ async fn a_connection_that_breaks_before_the_verdict_is_tried_again() {
 
 #[tokio::test]
 async fn a_connection_that_breaks_after_the_verdict_is_not_tried_again() {
-    let acts = [
-        vec![stream_head()],
-        fraud_events(),
-        vec![Act::Wait(Duration::from_millis(100)), Act::Reset],
-    ]
-    .concat();
-    let (error, asked) = rest_error(acts, 5000).await;
-    assert!(matches!(error, ClientError::Failed(_)), "{error}");
-    assert_eq!(asked, 1);
+    let reset = vec![Act::Wait(Duration::from_millis(100)), Act::Reset];
+    let closed = vec![];
+    for end in [reset, closed] {
+        let acts = [vec![stream_head()], fraud_events(), end].concat();
+        let (error, asked) = rest_error(acts, 5000).await;
+        assert!(matches!(error, ClientError::Failed(_)), "{error}");
+        assert_eq!(asked, 1);
+    }
+}
+
+#[tokio::test]
+async fn half_a_report_that_the_engine_calls_finished_is_malformed() {
+    for end in [rest_events()[2..].to_vec(), rest_events()[4..].to_vec()] {
+        let acts = [vec![stream_head()], fraud_events(), end].concat();
+        let (error, _) = rest_error(acts, 5000).await;
+        assert!(matches!(error, ClientError::Malformed(_)), "{error}");
+    }
 }
 
 #[tokio::test]

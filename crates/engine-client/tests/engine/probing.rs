@@ -138,12 +138,21 @@ async fn the_way_that_worked_is_the_way_that_is_kept() {
 
 #[tokio::test]
 async fn what_an_engine_refuses_is_not_asked_again() {
+    let refused = json!({ "error": { "message": "logprobs are not supported" } });
+    let reset = vec![stream_head(), Act::Reset];
+    let closed = vec![stream_head()];
+    for refusal in [answer(400, &refused), answer(500, &refused), reset, closed] {
+        without_log_probabilities(refusal).await;
+    }
+}
+
+async fn without_log_probabilities(refusal: Vec<Act>) {
     let nature = Nature { log_probs: LogProbKind::None, ..PLAIN };
     let stub = Stub::start(move |seen, _| {
         if seen.line.starts_with("GET") || seen.body.get("logprobs").is_none() {
             nature.answer(seen)
         } else {
-            answer(400, &json!({ "error": { "message": "logprobs are not supported" } }))
+            refusal.clone()
         }
     })
     .await;

@@ -26,14 +26,17 @@
 //! - *The last layer computed for one token* makes float products of one row, which ONNX Runtime
 //!   rounds otherwise than products of several. Integer products are exact: an INT8 graph may do
 //!   so, and a float graph takes the row twice (`weir_training.screening.first_token`).
-//! - *A binding copies borrowed tensors in silence* and refuses vector-backed ones as outputs.
-//!   Only tensors that ONNX Runtime allocated can be bound as past and present at once, which is
-//!   what makes attention append in place. Part of such a tensor cannot be bound without `unsafe`
-//!   code, so that the slab has as many rows as sequences run.
+//! - *A binding copies borrowed tensors in silence* and refuses vector-backed ones as outputs. A
+//!   part of a tensor can be bound only by its address: `decoder/slab.rs`, the one module with
+//!   `unsafe` code.
 //! - *Grouped attention takes several new tokens at once only for a batch of one*, and no row of
 //!   length zero. Prompts are prefilled alone; there are no idle rows.
-//! - *Forced tokens fed at once round otherwise* than one by one in INT8 and INT4 graphs. The
-//!   wording would depend on the company; [`DecoderConfig::fast_forward`] is therefore off.
+//! - *Attention over one new token sums in another order than over several.* In FP32 that is
+//!   5e-6 of a logit; in INT8 and INT4 graphs the next rounding makes a tenth of it. How a token
+//!   was fed may therefore never depend on the company: whether forced tokens go in at once is
+//!   decided by the run's length alone, and no piece of a prompt is a single token. Everything
+//!   else (which rows run beside it, where a prompt is cut, whether its prefix was cached, how
+//!   many threads) leaves every bit alone.
 //! - *RoBERTa counts positions from behind the padding id*, so padding must use that id, and two
 //!   of the positions are not for tokens.
 //! - *Exporters leave `id2label` out* when it is the default of two unnamed labels.
@@ -54,8 +57,9 @@ mod weights;
 
 pub use classifier::{Classification, Classifier, ClassifierConfig, ClassifierWorker};
 pub use decoder::{
-    Admission, ChoiceProbe, DecodeRequest, Decoder, DecoderConfig, DecoderEncoder, DecoderEngine,
-    DecoderMetrics, EncodedPrompt, Extent, Finish, Generation, GrammarSpec, Opening, Sampling,
+    Admission, BareDecoder, ChoiceProbe, DecodeRequest, Decoder, DecoderConfig, DecoderEncoder,
+    DecoderEngine, DecoderMetrics, EncodedPrompt, Extent, Finish, Generation, GrammarSpec, Opening,
+    Sampling,
 };
 pub use error::{EncodeError, LoadError};
 pub use runtime::{Runtime, RuntimeConfig, RuntimeError, VERSION, VERSION_MINIMUM};

@@ -42,16 +42,13 @@ fn a_prompt_is_computed_in_pieces_and_its_verdict_is_the_same() {
     let line = &golden()[0];
     let tokens = line.input_ids.len();
     let whole = engine(Some(&spec()), config()).generate(prompt(&line.input_ids)).unwrap();
-    for piece in [1, 3, 7] {
+    for piece in [2, 3, 7] {
         let pieces = DecoderConfig { prefill_chunk: size(piece), ..config() };
         let mut engine = engine(Some(&spec()), pieces);
         engine.join(vec![(SequenceId(1), prompt(&line.input_ids).into())]);
         let (steps, opening) = steps_to_open(&mut engine, SequenceId(1));
         assert!(steps >= tokens.div_ceil(piece), "{steps} steps for {tokens} tokens");
-        let pairs = opening.choice_log_probs.iter().zip(&whole.opening.choice_log_probs);
-        for (pieces, whole) in pairs {
-            assert!((pieces - whole).abs() < 1e-4, "{pieces} against {whole}");
-        }
+        assert_eq!(opening, whole.opening, "to the bit");
     }
 }
 

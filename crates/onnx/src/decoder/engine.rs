@@ -102,9 +102,11 @@ impl DecoderEngine {
         let tokens = encoded.map_err(|error| ModelError(error.to_string()))?.ids;
         let row = self.config.max_batch_size;
         let mut done = 0;
-        for piece in tokens.chunks(self.config.prefill_chunk.get()) {
+        while done < tokens.len() {
+            let end = piece_end(done, tokens.len(), self.config.prefill_chunk.get());
+            let piece = &tokens[done..end];
             self.memory.extend(&mut self.session, row, piece, done).map_err(failure)?;
-            done += piece.len();
+            done = end;
         }
         self.prefix = tokens;
         Ok(())
@@ -126,12 +128,11 @@ impl DecoderEngine {
         Ok(Entrant { id, tokens, prompt_tokens, done: 0, cached: 0, extent, sampling })
     }
 
-    /// How many leading tokens of a prompt are in the prefix's row. Depends on the prompt alone,
-    /// and so do the results. At least one token is left to compute, for its logits.
+    /// How many leading tokens of a prompt are in the prefix's row; a last piece is left.
     fn shared(&self, tokens: &[u32]) -> usize {
         let pairs = self.prefix.iter().zip(tokens);
         let same = pairs.take_while(|(cached, token)| cached == token).count();
-        same.min(tokens.len() - 1)
+        same.min(tokens.len().saturating_sub(PIECE_MIN))
     }
 
     /// Computes one piece of the first prompt. Answers the logits behind it when it was the last.
@@ -151,7 +152,7 @@ impl DecoderEngine {
             entrant.cached = done;
             self.metrics.cached.inc_by(done as u64);
         }
-        let end = entrant.tokens.len().min(done + self.config.prefill_chunk.get());
+        let end = piece_end(done, entrant.tokens.len(), self.config.prefill_chunk.get());
         let started = Instant::now();
         let piece = &entrant.tokens[done..end];
         let logits = self.memory.extend(&mut self.session, row, piece, done).map_err(failure)?;
@@ -346,6 +347,46 @@ impl SequenceModel for DecoderEngine {
     }
 }
 
+/// The fewest tokens of a piece, where a prompt has so many. One token alone is computed by
+/// another kernel, whose sums round otherwise; with two or more it makes no difference to the
+/// bit where a prompt is cut, nor whether its prefix was cached.
+const PIECE_MIN: usize = 2;
+
+/// Where the piece from `done` on ends, of at most `chunk` tokens or [`PIECE_MIN`].
+fn piece_end(done: usize, all: usize, chunk: usize) -> usize {
+    let end = all.min(done + chunk.max(PIECE_MIN));
+    // What is left must be a piece too.
+    if all - end > 0 && all - end < PIECE_MIN && end - done > PIECE_MIN {
+        all - PIECE_MIN
+    } else if all - end < PIECE_MIN {
+        all
+    } else {
+        end
+    }
+}
+
 fn failure(error: ort::Error) -> ModelError {
     ModelError(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pieces_cover_a_prompt_and_none_is_a_single_token(all in 1usize..300, chunk in 1usize..64) {
+            let (mut done, mut pieces) = (0, Vec::new());
+            while done < all {
+                let end = piece_end(done, all, chunk);
+                prop_assert!(end > done && end <= all);
+                pieces.push(end - done);
+                done = end;
+            }
+            prop_assert!(all == 1 || pieces.iter().all(|piece| *piece >= PIECE_MIN), "{pieces:?}");
+            prop_assert!(pieces.iter().all(|piece| *piece <= chunk.max(PIECE_MIN) + 1), "{pieces:?}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! A decoder that answers prompts with JSON of a given schema, several at a time.
 
+mod bare;
 mod encoder;
 mod engine;
 mod folder;
@@ -20,6 +21,7 @@ use batching::ModelError;
 use ort::session::Session;
 use package::Package;
 
+pub use self::bare::BareDecoder;
 pub use self::encoder::{DecodeRequest, DecoderEncoder, EncodedPrompt, Extent};
 pub use self::engine::DecoderEngine;
 use self::folder::Folder;
@@ -157,6 +159,12 @@ impl Decoder {
     #[must_use]
     pub fn encoder(&self) -> DecoderEncoder {
         self.model.encoder.clone()
+    }
+
+    /// The graph alone, to be driven by hand.
+    #[must_use]
+    pub fn into_bare(self) -> BareDecoder {
+        BareDecoder::new(self)
     }
 
     /// Computes the instruction prefix and answers the engine.

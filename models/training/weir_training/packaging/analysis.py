@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..analysis import last_token
 from ..analysis.evaluate import margins_of
 from ..analysis.reports import Case
 from ..analysis.train import VERDICTS
@@ -67,6 +68,7 @@ def package(cases: list[Case], logits: np.ndarray, work: Path, precision: str, o
     for source in sorted((work / precision).iterdir()):
         if source.is_file() and not source.name.endswith(".jinja"):
             shutil.copy(source, out / source.name)
+    last_token.rewrite(out / "model.onnx")
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         shutil.copy(work / "hf" / name, out / name)
     a, b = found["calibration"]["a"], found["calibration"]["b"]
@@ -80,7 +82,7 @@ def package(cases: list[Case], logits: np.ndarray, work: Path, precision: str, o
     (out / "MODEL_CARD.md").write_text(card(training, found, size, precision), encoding="utf-8")
     lengths = found["lengths"]
     write_manifest(out, {
-        "format": 1, "kind": "decoder", "name": "weir-analysis", "version": "1.0.0",
+        "format": 1, "kind": "decoder", "name": "weir-analysis", "version": "1.1.0",
         "license": "Apache-2.0",
         "decoder": {"prompt_template": "prompt.j2",
                     "max_prompt_tokens": max(512, lengths["prompt_longest"] + 64),

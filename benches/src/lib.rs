@@ -4,3 +4,4 @@
 //! all of them. Ratios are meant to be quoted; absolute times belong to the machine.
 
 pub mod tier1;
+pub mod tier2;

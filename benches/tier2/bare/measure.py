@@ -2,8 +2,8 @@
 
     measure.py [--made target/bench/tier2] [--sets random-33m] [--rounds 7]
 
-A report is 250 tokens read and 80 written. Every line of a round is measured in turn, and medians
-are over rounds. *Reports/s* is what a loop without any waiting would reach with `n` running:
+A report is 250 tokens read and 80 written. Every line of a round is measured in turn, again if
+others used the machine meanwhile, and medians are over rounds. *Reports/s* is what a loop without any waiting would reach with `n` running:
 1 / (prefill + 80 * step(n) / n). *Side by side* is two sessions of one thread each, at once, each
 with `n` running. *By 64* is the prefill in chunks, *feed 4* four tokens at once to a row of 300.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from decoder import Decoder
+from quiet import Quiet
 
 ROOT = Path(__file__).resolve().parents[3]
 READ, WRITTEN, CACHED, CAPACITY = 250, 80, 300, 384
@@ -92,14 +93,16 @@ def measured(folder: Path, rounds: int, seconds: float) -> dict[str, dict[str, f
     other = Decoder(folder, 1, rows, CAPACITY)
     ways = {"1 thread": works(one), "2 threads": works(two), "2, no spin": works(idle)}
     samples: dict = {way: {} for way in [*ways, "side by side"]}
-    beside = works(other)
+    beside, quiet = works(other), Quiet()
     for _ in range(rounds):
         for kind in beside:
             for way, found in ways.items():
-                taken = timed(found[kind], seconds)
+                taken = quiet.take(lambda: timed(found[kind], seconds))
                 samples[way].setdefault(kind, []).append(taken)
-            taken = at_once([ways["1 thread"][kind], beside[kind]], seconds)
+            pair = [ways["1 thread"][kind], beside[kind]]
+            taken = quiet.take(lambda: at_once(pair, seconds))
             samples["side by side"].setdefault(kind, []).append(taken)
+    print(f"{folder.name}: {quiet.disturbed} of {quiet.samples} samples disturbed")
     return {
         way: {kind: statistics.median(taken) for kind, taken in kinds.items()}
         for way, kinds in samples.items()

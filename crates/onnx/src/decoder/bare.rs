@@ -10,13 +10,12 @@ use super::memory::Memory;
 pub struct BareDecoder {
     session: Session,
     memory: Memory,
-    vocabulary: usize,
 }
 
 impl BareDecoder {
     pub(super) fn new(decoder: Decoder) -> Self {
-        let Decoder { session, memory, model, .. } = decoder;
-        Self { session, memory, vocabulary: model.layout.vocabulary }
+        let Decoder { session, memory, .. } = decoder;
+        Self { session, memory }
     }
 
     /// Feeds tokens to one row, behind the `length` that it holds.
@@ -28,15 +27,12 @@ impl BareDecoder {
         extended.map(|_| ()).map_err(|error| ModelError(error.to_string()))
     }
 
-    /// Feeds one token to each of the first rows, behind the `lengths` that they hold; answers
-    /// each row's likeliest next token.
+    /// Feeds one token to each of the first rows, behind the `lengths` that they hold.
     ///
     /// # Errors
     /// When the graph fails.
-    pub fn step(&mut self, tokens: &[u32], lengths: &[usize]) -> Result<Vec<u32>, ModelError> {
-        let logits = self.memory.step(&mut self.session, tokens, lengths);
-        let logits = logits.map_err(|error| ModelError(error.to_string()))?;
-        let rows = logits.chunks_exact(self.vocabulary);
-        Ok(rows.map(|row| super::sampler::best(row, |_| true).unwrap_or(0)).collect())
+    pub fn step(&mut self, tokens: &[u32], lengths: &[usize]) -> Result<(), ModelError> {
+        let stepped = self.memory.step(&mut self.session, tokens, lengths);
+        stepped.map(|_| ()).map_err(|error| ModelError(error.to_string()))
     }
 }

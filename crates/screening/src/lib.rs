@@ -18,6 +18,7 @@ mod record;
 mod render;
 mod report;
 mod screener;
+mod text;
 mod tiers;
 
 pub use explain::explain;
@@ -29,6 +30,7 @@ pub use record::Record;
 pub use render::{RenderError, Renderer};
 pub use report::{REPORT_PREFIX, Report, ReportError, report_schema, verdict_words};
 pub use screener::{ScreenError, ScreenOptions, Screened, Screener, ScreenerParts};
+pub use text::{Disguise, Finding, FindingKind, instruction_like};
 pub use tiers::{
     AnalysisModel, Generated, ModelTimings, Place, Priority, Scored, ScreeningModel, TierError,
 };

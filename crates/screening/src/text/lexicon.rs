@@ -1,0 +1,171 @@
+//! The words of the grammar, read once from `lexicon.txt`.
+
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use super::fold::{fold, joined};
+
+const LEXICON: &str = include_str!("lexicon.txt");
+
+/// Words written apart or together are only believed from this many characters on: shorter
+/// ones stand in the middle of ordinary words.
+const JOINED_CHARACTERS_MIN: usize = 5;
+
+macro_rules! classes {
+    ($($name:ident = $word:literal),* $(,)?) => {
+        /// What a word does in a sentence; `lexicon.txt` says more of each.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Class { $($name),* }
+
+        impl Class {
+            const ALL: &[(&str, Self)] = &[$(($word, Self::$name)),*];
+        }
+    };
+}
+
+classes! {
+    Override = "override", Prior = "prior", Directive = "directive", Model = "model",
+    Reviewer = "reviewer", Role = "role", Helper = "helper", Output = "output", Mark = "mark",
+    Approve = "approve", Legit = "legit", AsLegit = "aslegit", Verdict = "verdict",
+    This = "this", Tx = "tx", Hush = "hush", Never = "never", Raise = "raise",
+    RoleColon = "rolecolon", KeyLow = "keylow", Jailbreak = "jailbreak", Boundary = "boundary",
+    PromptA = "prompta", PromptB = "promptb", Urge = "urge", Forbidden = "forbidden",
+}
+
+impl Class {
+    /// The class as a set of one.
+    pub(super) const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
+
+/// A word of the lexicon found in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub(super) class: Class,
+    /// Range in the folded text, in characters.
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// An automaton over patterns, and the class of each.
+struct Words {
+    automaton: AhoCorasick,
+    classes: Vec<Class>,
+}
+
+impl Words {
+    /// `None` when there are no patterns to search for.
+    fn new(patterns: Vec<(String, Class)>) -> Option<Self> {
+        let (patterns, classes): (Vec<_>, Vec<_>) = patterns.into_iter().unzip();
+        let automaton =
+            AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns).ok()?;
+        Some(Self { automaton, classes })
+    }
+
+    fn hits(&self, text: &str) -> Vec<Hit> {
+        let (mut bytes, mut characters) = (0, 0);
+        let mut character_at = |at: usize| {
+            characters += text.get(bytes..at).map_or(0, |passed| passed.chars().count());
+            bytes = at;
+            characters
+        };
+        self.automaton
+            .find_iter(text)
+            .filter_map(|found| {
+                let class = *self.classes.get(found.pattern().as_usize())?;
+                let start = character_at(found.start());
+                Some(Hit { class, start, end: character_at(found.end()) })
+            })
+            .collect()
+    }
+}
+
+static APART: LazyLock<Option<Words>> = LazyLock::new(|| Words::new(patterns().collect()));
+
+static TOGETHER: LazyLock<Option<Words>> = LazyLock::new(|| {
+    let long_enough = |(pattern, class): (String, Class)| {
+        let word = joined(&pattern);
+        let least = if class == Class::Prior { 3 } else { JOINED_CHARACTERS_MIN };
+        (word.is_ascii() && word.len() >= least && !pattern.contains(':')).then_some((word, class))
+    };
+    Words::new(patterns().filter_map(long_enough).collect())
+});
+
+/// The words in a folded text, from left to right, the longest at each place.
+pub(super) fn words_in(folded: &str) -> Vec<Hit> {
+    APART.as_ref().map(|words| words.hits(folded)).unwrap_or_default()
+}
+
+/// The words in a text whose spaces were taken out.
+pub(super) fn words_in_joined(joined: &str) -> Vec<Hit> {
+    TOGETHER.as_ref().map(|words| words.hits(joined)).unwrap_or_default()
+}
+
+fn patterns() -> impl Iterator<Item = (String, Class)> {
+    LEXICON.lines().filter_map(entry).flat_map(|(class, patterns)| {
+        patterns.split('|').filter_map(move |pattern| Some((folded_pattern(pattern)?, class)))
+    })
+}
+
+/// The class and the patterns of a line; `None` for a comment.
+fn entry(line: &str) -> Option<(Class, &str)> {
+    if line.starts_with('#') {
+        return None;
+    }
+    let (head, patterns) = line.split_once(": ")?;
+    let (class, _language) = head.split_once(' ')?;
+    let (_, class) = Class::ALL.iter().find(|(word, _)| *word == class)?;
+    Some((*class, patterns))
+}
+
+fn folded_pattern(pattern: &str) -> Option<String> {
+    let pattern = pattern.trim();
+    let folded = match pattern.strip_suffix('*') {
+        Some(stem) => fold(stem).trim_end().to_owned(),
+        None => fold(pattern),
+    };
+    let folded =
+        if pattern.chars().any(has_no_word_boundary) { folded.trim().to_owned() } else { folded };
+    (!folded.trim().is_empty()).then_some(folded)
+}
+
+/// Scripts that put no space between words, or hang particles on them.
+fn has_no_word_boundary(c: char) -> bool {
+    matches!(c,
+        '\u{0600}'..='\u{06FF}' | '\u{1100}'..='\u{11FF}' | '\u{3040}'..='\u{30FF}'
+        | '\u{3400}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7A3}')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_lexicon_is_read() {
+        for line in LEXICON.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            let (_, words) = entry(line).unwrap_or_else(|| panic!("{line}"));
+            for word in words.split('|') {
+                assert!(folded_pattern(word).is_some(), "{word:?} in {line}");
+                assert!(!word.trim_end().trim_end_matches('*').contains('*'), "{word:?}");
+            }
+        }
+        assert!(APART.is_some() && TOGETHER.is_some());
+    }
+
+    #[test]
+    fn a_pattern_has_one_class() {
+        let mut seen: BTreeMap<String, Class> = BTreeMap::new();
+        let mut twice = Vec::new();
+        for (pattern, class) in patterns() {
+            match seen.insert(pattern.clone(), class) {
+                Some(other) if other != class => twice.push((pattern, other, class)),
+                Some(_) | None => {}
+            }
+        }
+        assert!(twice.is_empty(), "{twice:#?}");
+    }
+}

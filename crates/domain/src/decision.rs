@@ -125,6 +125,17 @@ words! {
         ScamWording = "SCAM_WORDING",
         /// Tier 1's score alone.
         ScreeningScore = "SCREENING_SCORE",
+        /// A text tells its reader what to do. Only the detector gives this code, no model.
+        InstructionLikeText = "INSTRUCTION_LIKE_TEXT",
+    }
+}
+
+impl ReasonCode {
+    /// Whether a model may claim this code, and is told of it. The list is the one that the
+    /// shipped decoder was trained on.
+    #[must_use]
+    pub fn is_for_models(self) -> bool {
+        self != Self::InstructionLikeText
     }
 }
 

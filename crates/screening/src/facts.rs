@@ -1,9 +1,13 @@
 //! Everything known about a transaction when it is judged.
 
+use std::borrow::Cow;
+
 use domain::{CountryCode, Score, Transaction};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use velocity::VelocityFacts;
+
+use crate::hostile::{self, Instruction, TextField};
 
 /// The facts a template, a reason or a rule may use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +38,9 @@ pub struct Derived {
     pub foreign_counterparty: Option<bool>,
     /// Whether the network address is in another country than the account.
     pub foreign_network: Option<bool>,
+    /// The texts that tell their reader what to do; absent when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instructions: Vec<Instruction>,
 }
 
 impl Facts {
@@ -49,6 +56,31 @@ impl Facts {
     pub fn with_score(mut self, score: Score) -> Self {
         self.screening_score = Some(score);
         self
+    }
+
+    /// The facts as a model may read them: texts that tell it what to do are left out, as if
+    /// they had not been sent. Without such texts, these facts themselves.
+    #[must_use]
+    pub fn for_models(&self) -> Cow<'_, Self> {
+        if self.derived.instructions.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut facts = self.clone();
+        for instruction in std::mem::take(&mut facts.derived.instructions) {
+            hostile::leave_out(instruction.field, &mut facts.transaction);
+        }
+        Cow::Owned(facts)
+    }
+
+    /// The facts without any free text: neither memo nor name, user agent or text attributes.
+    #[must_use]
+    pub fn without_text(&self) -> Self {
+        let mut facts = self.clone();
+        facts.derived.instructions.clear();
+        for field in TextField::ALL {
+            hostile::leave_out(*field, &mut facts.transaction);
+        }
+        facts
     }
 }
 
@@ -67,6 +99,7 @@ impl Derived {
             counterparty_age_days: counterparty.and_then(|c| c.first_seen).map(days_before),
             foreign_counterparty: differ(home, counterparty.and_then(|c| c.country)),
             foreign_network: differ(home, network),
+            instructions: hostile::instructions(transaction),
         }
     }
 }

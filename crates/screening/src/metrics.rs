@@ -8,7 +8,7 @@ use prometheus::{
     exponential_buckets,
 };
 
-use crate::tiers::ModelTimings;
+use crate::{report::UNGROUNDED, tiers::ModelTimings};
 
 /// Which tier a stage belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl ScreeningMetrics {
             self.degraded.with_label_values(&[reason.as_str()]);
         }
         self.escalations.with_label_values(&["score"]);
-        for kind in ["reason", "narrative", "report"] {
+        for kind in UNGROUNDED {
             self.ungrounded.with_label_values(&[kind]);
         }
     }

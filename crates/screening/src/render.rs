@@ -1,4 +1,5 @@
-//! Turns facts into what the models read.
+//! Turns facts into what the models read. Text that tells them what to do never gets here:
+//! both renderings leave it out ([`Facts::for_models`]).
 
 use domain::single_line;
 use package::{Template, TemplateError};
@@ -42,7 +43,7 @@ impl Renderer {
     /// When the template asks for what the facts have not.
     pub fn screening_text(&self, facts: &Facts) -> Result<String, RenderError> {
         self.screening
-            .render(facts)
+            .render(facts.for_models())
             .map(|text| single_line(&text))
             .map_err(|source| RenderError { template: "screening", source })
     }
@@ -53,7 +54,9 @@ impl Renderer {
     /// When the template asks for what the facts have not.
     pub fn analysis_prompt(&self, facts: &Facts) -> Result<Option<String>, RenderError> {
         let Some(template) = &self.analysis else { return Ok(None) };
-        let signals = supported_reasons(facts).iter().map(|r| r.code.as_str()).collect();
+        let facts = &*facts.for_models();
+        let told = supported_reasons(facts).into_iter().filter(|r| r.code.is_for_models());
+        let signals = told.map(|reason| reason.code.as_str()).collect();
         template
             .render(CaseContext { facts, signals })
             .map(Some)

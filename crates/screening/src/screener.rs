@@ -193,7 +193,11 @@ impl Screener {
 
         let scored = self.score(place, &text).await?;
         let facts = facts.with_score(scored.score);
-        let analysed = match policy.route(scored.score) {
+        let route = match facts.derived.instructions.is_empty() {
+            true => policy.route(scored.score),
+            false => Route::Escalate,
+        };
+        let analysed = match route {
             Route::Clear => AnalysisOutcome::default(),
             Route::Escalate => self.analyse(&facts, options.deadline).await,
         };
@@ -296,14 +300,16 @@ impl Screener {
         };
         let grounded = report.ground(facts, &prompt);
         metrics.ungrounded("reason", grounded.reasons_dropped);
-        metrics.ungrounded("narrative", usize::from(grounded.narrative.is_none()));
+        if let Err(kind) = grounded.narrative {
+            metrics.ungrounded(kind, 1);
+        }
         let analysis = Analysis {
             verdict: report.verdict,
             score: generated.score,
             typology: report.typology,
             reasons: grounded.reasons,
             action: report.action,
-            narrative: grounded.narrative,
+            narrative: grounded.narrative.ok(),
             package: model.package().clone(),
         };
         AnalysisOutcome {
@@ -330,6 +336,9 @@ impl Screener {
             (None, Some(_)) => (policy.with_fallback(screening), DecidedBy::Fallback, screening),
             (None, None) => (Outcome::Approve, DecidedBy::Screening, screening),
         };
+        let floor = policy.text_floor(&facts.derived.instructions);
+        let decided_by = if outcome < floor { DecidedBy::Rule } else { decided_by };
+        let outcome = outcome.max(floor);
         Decision {
             decision_id: DecisionId(Uuid::now_v7()),
             transaction_id: facts.transaction.id.clone(),

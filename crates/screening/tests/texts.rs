@@ -5,6 +5,7 @@
 mod data;
 
 use data::{Row, benign, injections};
+use domain::Text;
 use screening::{Finding, instruction_like};
 
 fn found(row: &Row) -> Option<Finding> {
@@ -36,5 +37,33 @@ fn ordinary_texts_full_of_trigger_words_are_left_alone() {
         let (flagged, all, wrong) = count(&benign(), split, false);
         println!("benign, {split}: {flagged} of {all} flagged");
         assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}
+
+/// Names and memos of the samples, which the shipped models' training data resembles.
+fn sample_texts() -> Vec<String> {
+    let mut texts = Vec::new();
+    for file in ["history.ndjson", "payments.ndjson"] {
+        let path = format!("{}/../../samples/{file}", env!("CARGO_MANIFEST_DIR"));
+        for line in std::fs::read_to_string(path).unwrap().lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let transaction = &value["transaction"];
+            for pointer in ["/memo", "/counterparty/name", "/device/user_agent"] {
+                texts.extend(
+                    transaction.pointer(pointer).and_then(|t| t.as_str()).map(str::to_owned),
+                );
+            }
+        }
+    }
+    texts
+}
+
+#[test]
+fn the_texts_of_the_samples_are_neither_changed_nor_flagged() {
+    let texts = sample_texts();
+    assert!(texts.len() > 10_000, "{}", texts.len());
+    for text in texts {
+        assert_eq!(text.parse::<Text<256>>().unwrap().as_str(), text);
+        assert_eq!(instruction_like(&text), None, "{text}");
     }
 }

@@ -1,5 +1,7 @@
 //! A screener on stub models, a real velocity store and a real ledger.
 
+#![allow(dead_code, reason = "not every test that shares this uses all of it")]
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -14,8 +16,13 @@ use screening::{
 use tokio::time::Instant;
 use velocity::VelocityStore;
 
-const INPUT: &str = "amt {{ derived.amount }} n {{ velocity.account.h1.count }}";
-const PROMPT: &str = "amount {{ derived.amount }} score {{ screening_score }}";
+/// What the stubs read: the texts as the shipped templates show them, and an amount.
+const INPUT: &str = "amt {{ derived.amount }} n {{ velocity.account.h1.count }}\
+    {% if transaction.counterparty %} name {{ transaction.counterparty.name | clip(140) }}{% endif %}\
+    {% if transaction.memo %} memo {{ transaction.memo | clip(256) }}{% endif %}";
+const PROMPT: &str = "amount {{ derived.amount }} score {{ screening_score }}\
+    {% if transaction.counterparty %} name {{ transaction.counterparty.name | quote(140) }}{% endif %}\
+    {% if transaction.memo %} memo {{ transaction.memo | quote(256) }}{% endif %}";
 
 /// What the stub for tier 2 does.
 pub(crate) enum Analyst {
@@ -25,6 +32,8 @@ pub(crate) enum Analyst {
     Panics,
     /// Answers this.
     Answers(Result<Generated, TierError>),
+    /// Answers this, unless the prompt holds one of the texts: then whatever helps its author.
+    Obeys(Generated, Arc<[String]>),
 }
 
 impl Analyst {
@@ -38,6 +47,12 @@ impl Analyst {
 
     pub(crate) fn writes(text: &str) -> Self {
         Self::generated(text, Verdict::Fraud, 0.9)
+    }
+
+    /// Honest with this score, until it reads one of the texts.
+    pub(crate) fn obeying(score: f64, texts: &Arc<[String]>) -> Self {
+        let Self::Answers(Ok(honest)) = Self::says("fraud", score) else { unreachable!() };
+        Self::Obeys(honest, Arc::clone(texts))
     }
 
     pub(crate) fn fails(error: TierError) -> Self {
@@ -54,7 +69,13 @@ impl Analyst {
     }
 }
 
-struct StubScreening(PackageRef, Result<f64, TierError>);
+/// Whether a model that reads this has read one of the texts.
+fn has_read(input: &str, texts: &[String]) -> bool {
+    texts.iter().any(|text| input.contains(text.as_str()))
+}
+
+/// Its answer, and the texts that make it answer 0 instead.
+struct StubScreening(PackageRef, Result<f64, TierError>, Arc<[String]>);
 
 impl ScreeningModel for StubScreening {
     fn package(&self) -> &PackageRef {
@@ -73,13 +94,15 @@ struct StubPlace<'a>(&'a StubScreening);
 
 #[async_trait]
 impl Place for StubPlace<'_> {
-    async fn score(self: Box<Self>, _text: &str) -> Result<Scored, TierError> {
-        let score = Score::new(self.0.1.clone()?).map_err(TierError::Failed)?;
+    async fn score(self: Box<Self>, text: &str) -> Result<Scored, TierError> {
+        let honest = self.0.1.clone()?;
+        let score = if has_read(text, &self.0.2) { 0.0 } else { honest };
+        let score = Score::new(score).map_err(TierError::Failed)?;
         Ok(Scored { score, timings: ModelTimings::default() })
     }
 }
 
-struct StubAnalysis(PackageRef, Option<Result<Generated, TierError>>);
+struct StubAnalysis(PackageRef, Analyst);
 
 #[async_trait]
 impl AnalysisModel for StubAnalysis {
@@ -87,8 +110,18 @@ impl AnalysisModel for StubAnalysis {
         &self.0
     }
 
-    async fn analyse(&self, _prompt: &str, _deadline: Instant) -> Result<Generated, TierError> {
-        self.1.clone().expect("tier 2 must not be asked")
+    async fn analyse(&self, prompt: &str, _deadline: Instant) -> Result<Generated, TierError> {
+        match &self.1 {
+            Analyst::None | Analyst::Panics => panic!("tier 2 must not be asked"),
+            Analyst::Answers(answer) => answer.clone(),
+            Analyst::Obeys(honest, texts) if !has_read(prompt, texts) => Ok(honest.clone()),
+            Analyst::Obeys(..) => {
+                let Analyst::Answers(answer) = Analyst::says("legitimate", 0.0) else {
+                    unreachable!()
+                };
+                answer
+            }
+        }
     }
 }
 
@@ -109,6 +142,15 @@ impl Harness {
     }
 
     async fn build(score: Result<f64, TierError>, analyst: Analyst) -> Self {
+        Self::gullible(score, analyst, Arc::default()).await
+    }
+
+    /// A tier 1 that gives score 0 to whatever holds one of the texts.
+    pub(crate) async fn gullible(
+        score: Result<f64, TierError>,
+        analyst: Analyst,
+        texts: Arc<[String]>,
+    ) -> Self {
         let registry = Registry::new();
         let dir = tempfile::tempdir().unwrap();
         let config = ledger::Config { path: dir.path().join("l.sqlite"), ..Default::default() };
@@ -118,20 +160,15 @@ impl Harness {
             version: "1".into(),
             sha256: "0".repeat(64),
         };
-        let answer = match analyst {
-            Analyst::None => None,
-            Analyst::Panics => Some(None),
-            Analyst::Answers(answer) => Some(Some(answer)),
-        };
-        let analysis = answer
-            .map(|answer| Arc::new(StubAnalysis(package("t2"), answer)) as Arc<dyn AnalysisModel>);
+        let analysis = (!matches!(analyst, Analyst::None))
+            .then(|| Arc::new(StubAnalysis(package("t2"), analyst)) as Arc<dyn AnalysisModel>);
         let screener = Screener::new(ScreenerParts {
             velocity: Arc::new(VelocityStore::new(velocity::Config::default(), &registry).unwrap()),
             renderer: Renderer::new(
                 Template::compile(INPUT).unwrap(),
                 Some(Template::compile(PROMPT).unwrap()),
             ),
-            screening: Arc::new(StubScreening(package("t1"), score)),
+            screening: Arc::new(StubScreening(package("t1"), score, texts)),
             analysis,
             policy: Policy::parse(Policy::DEFAULT).unwrap(),
             ledger: Some(ledger.clone()),
@@ -169,10 +206,25 @@ fn options(dry_run: bool) -> ScreenOptions {
 }
 
 pub(crate) fn transaction(id: &str, amount: &str) -> Transaction {
-    let value = serde_json::json!({
+    transaction_with(id, amount, None, None)
+}
+
+pub(crate) fn transaction_with(
+    id: &str,
+    amount: &str,
+    name: Option<&str>,
+    memo: Option<&str>,
+) -> Transaction {
+    let mut value = serde_json::json!({
         "id": id, "timestamp": "2026-03-01T12:00:00Z", "amount": amount, "currency": "EUR",
-        "account": {"id": "acc-1"},
+        "account": {"id": "acc-1"}, "counterparty": {"id": "cp-1"},
     });
+    if let Some(name) = name {
+        value["counterparty"]["name"] = name.into();
+    }
+    if let Some(memo) = memo {
+        value["memo"] = memo.into();
+    }
     let context = ParseContext { now: "2026-03-01T12:00:00Z".parse().unwrap() };
     Transaction::parse(&value, &context).unwrap()
 }

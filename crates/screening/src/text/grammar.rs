@@ -60,6 +60,18 @@ const RULES: &[Rule] = &[
         &[set!(Override), set!(Model), set!(Prior | Raise | Verdict)],
     ),
     near(FindingKind::Verdict, SENTENCE, &[set!(KeyLow)]),
+    near(FindingKind::Approval, SENTENCE, &[set!(Plea)]),
+    near(FindingKind::Address, SENTENCE, &[set!(Leak)]),
+    near(FindingKind::Verdict, PHRASE, &[set!(Cleared), set!(Authority)]),
+    near(
+        FindingKind::Suppression,
+        PHRASE,
+        &[
+            set!(Skip | Override),
+            set!(Check),
+            set!(Prior | This | Tx | Approve | Legit | AsLegit | Urge),
+        ],
+    ),
     near(FindingKind::Verdict, PHRASE, &[set!(Mark | Output | Approve), set!(AsLegit)]),
     near(FindingKind::Verdict, PHRASE, &[set!(Verdict), set!(Legit | AsLegit)]),
     near(FindingKind::Verdict, PHRASE, &[set!(This), set!(AsLegit)]),
@@ -132,10 +144,11 @@ const RULES: &[Rule] = &[
         SENTENCE,
         &[set!(Reviewer), set!(Mark | Legit | AsLegit | Hush | Override | KeyLow | Verdict)],
     ),
+    near(FindingKind::Address, PHRASE, &[set!(Role), set!(Helper | Model | Jailbreak)]),
     near(
         FindingKind::Address,
-        PHRASE,
-        &[set!(Role), set!(Helper | Model | Jailbreak | Verdict | AsLegit | Legit | Hush)],
+        SENTENCE,
+        &[set!(Role), set!(Verdict | AsLegit | Legit | Hush | Plea)],
     ),
     near(
         FindingKind::Address,
@@ -201,16 +214,17 @@ pub(super) fn judge(hits: &[Hit]) -> Option<FindingKind> {
     RULES.iter().find(satisfied).map(|rule| rule.kind)
 }
 
-/// "Do not" right before "report" becomes one word.
+/// "Do not" beside "report" becomes one word. Some languages put it after the verb.
 fn with_forbidden_acts(hits: &[Hit]) -> Vec<Hit> {
     let mut merged: Vec<Hit> = Vec::with_capacity(hits.len());
     for hit in hits {
+        let gap = match (merged.last().map(|last| last.class), hit.class) {
+            (Some(Class::Never), Class::Raise) => FORBIDDEN_GAP,
+            (Some(Class::Raise), Class::Never) => FORBIDDEN_GAP / 2,
+            _ => 0,
+        };
         match merged.last_mut() {
-            Some(last)
-                if last.class == Class::Never
-                    && hit.class == Class::Raise
-                    && hit.start <= last.end + FORBIDDEN_GAP =>
-            {
+            Some(last) if gap > 0 && hit.start <= last.end + gap => {
                 *last = Hit { class: Class::Forbidden, start: last.start, end: hit.end };
             }
             Some(_) | None => merged.push(*hit),

@@ -1,6 +1,6 @@
 //! The words of the grammar, read once from `lexicon.txt`.
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -30,7 +30,8 @@ classes! {
     Approve = "approve", Legit = "legit", AsLegit = "aslegit", Verdict = "verdict",
     This = "this", Tx = "tx", Hush = "hush", Never = "never", Raise = "raise",
     RoleColon = "rolecolon", KeyLow = "keylow", Jailbreak = "jailbreak", Boundary = "boundary",
-    PromptA = "prompta", PromptB = "promptb", Urge = "urge", Forbidden = "forbidden",
+    PromptA = "prompta", PromptB = "promptb", Urge = "urge", Forbidden = "forbidden", Plea = "plea", Leak = "leak", Skip = "skip", Check = "check",
+    Cleared = "cleared", Authority = "authority",
 }
 
 impl Class {
@@ -101,6 +102,46 @@ pub(super) fn words_in(folded: &str) -> Vec<Hit> {
 /// The words in a text whose spaces were taken out.
 pub(super) fn words_in_joined(joined: &str) -> Vec<Hit> {
     TOGETHER.as_ref().map(|words| words.hits(joined)).unwrap_or_default()
+}
+
+/// Shorter words have too many neighbours, in characters.
+const SCRAMBLED_CHARACTERS_MIN: usize = 5;
+
+/// The words of the lexicon by what is left of them when their inner letters are shuffled.
+static SCRAMBLED: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+    let single = |(pattern, _): (String, Class)| {
+        let word = pattern.strip_prefix(' ')?.strip_suffix(' ')?;
+        Some((signature(word)?, word.to_owned()))
+    };
+    patterns().filter_map(single).collect()
+});
+
+/// A folded text whose words with shuffled inner letters are put right; `None` when there are
+/// none.
+pub(super) fn unscrambled(folded: &str) -> Option<String> {
+    let mut changed = false;
+    let mut right = String::with_capacity(folded.len());
+    for word in folded.split_whitespace() {
+        let known = signature(word).and_then(|signature| SCRAMBLED.get(&signature));
+        let word = known.map_or(word, |known| {
+            changed |= known != word;
+            known
+        });
+        right.extend([" ", word, " "]);
+    }
+    changed.then_some(right)
+}
+
+/// First letter, inner letters in order, last letter.
+fn signature(word: &str) -> Option<String> {
+    let bytes = word.as_bytes();
+    if bytes.len() < SCRAMBLED_CHARACTERS_MIN || !bytes.iter().all(u8::is_ascii_lowercase) {
+        return None;
+    }
+    let mut bytes = bytes.to_vec();
+    let last = bytes.len() - 1;
+    bytes.get_mut(1..last)?.sort_unstable();
+    String::from_utf8(bytes).ok()
 }
 
 fn patterns() -> impl Iterator<Item = (String, Class)> {

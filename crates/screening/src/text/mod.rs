@@ -58,6 +58,8 @@ named! {
         None = "in plain sight",
         /// Words torn apart or run together.
         Spacing = "with its words torn apart or run together",
+        /// With the inner letters of its words shuffled.
+        Scrambled = "with shuffled letters",
         /// Written backwards.
         Reversed = "backwards",
         /// The alphabet turned by 13 letters.
@@ -139,6 +141,9 @@ fn in_reading(text: &str) -> Option<Finding> {
     if let Some(kind) = grammar::judge(&lexicon::words_in(&folded)) {
         return Some(plain(kind));
     }
-    let kind = grammar::judge(&lexicon::words_in_joined(&fold::joined(&folded)))?;
-    Some(Finding { kind, disguise: Disguise::Spacing })
+    if let Some(kind) = grammar::judge(&lexicon::words_in_joined(&fold::joined(&folded))) {
+        return Some(Finding { kind, disguise: Disguise::Spacing });
+    }
+    let kind = grammar::judge(&lexicon::words_in(&lexicon::unscrambled(&folded)?))?;
+    Some(Finding { kind, disguise: Disguise::Scrambled })
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use domain::{AttributeValue, Transaction};
 use serde::{Deserialize, Serialize};
 
-use crate::text::{Disguise, Finding, instruction_like};
+use crate::text::{Finding, instruction_across, instruction_like};
 
 /// A free text of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,11 +95,10 @@ pub(crate) fn instructions(transaction: &Transaction) -> Vec<Instruction> {
 
 /// An instruction begun in one field and ended in the other.
 fn across(name: &str, memo: &str) -> Vec<Instruction> {
-    let orders = [format!("{name} {memo}"), format!("{memo} {name}")];
-    let Some(found) = orders.iter().find_map(|text| instruction_like(text)) else {
+    let found = instruction_across(name, memo).or_else(|| instruction_across(memo, name));
+    let Some(finding) = found else {
         return Vec::new();
     };
-    let finding = Finding { disguise: Disguise::Split, ..found };
     [TextField::CounterpartyName, TextField::Memo]
         .map(|field| Instruction { field, finding })
         .to_vec()
@@ -135,6 +134,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::text::Disguise;
 
     fn transaction(name: &str, memo: &str, agent: &str, attribute: &str) -> Transaction {
         let value = json!({

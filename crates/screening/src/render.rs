@@ -5,7 +5,7 @@ use domain::single_line;
 use package::{Template, TemplateError};
 use serde::Serialize;
 
-use crate::{facts::Facts, reasons::supported_reasons};
+use crate::{facts::Facts, reasons::supported_reasons, text};
 
 /// A rendering that failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -34,6 +34,7 @@ impl Renderer {
     /// Takes tier 1's `input.j2` and tier 2's `prompt.j2`.
     #[must_use]
     pub fn new(screening: Template, analysis: Option<Template>) -> Self {
+        text::prepare();
         Self { screening, analysis }
     }
 

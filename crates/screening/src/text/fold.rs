@@ -10,10 +10,18 @@ const COLON: char = ':';
 ///
 /// `l` becomes `i`, as `1`, `I` and `l` cannot be told apart. Patterns are folded alike.
 pub(super) fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len() + 16);
-    let mut word = String::new();
+    if text.is_ascii() {
+        return fold_letters(text.chars().map(|c| c.to_ascii_lowercase()), text.len());
+    }
     let bare = text.nfkd().filter(|c| !is_diacritic(*c)).nfc();
-    let mut letters = bare.flat_map(char::to_lowercase).filter(|c| !is_diacritic(*c)).peekable();
+    let lower = bare.flat_map(char::to_lowercase).filter(|c| !is_diacritic(*c));
+    fold_letters(lower, text.len())
+}
+
+fn fold_letters(letters: impl Iterator<Item = char>, length: usize) -> String {
+    let mut folded = String::with_capacity(2 * length);
+    let mut word = String::with_capacity(16);
+    let mut letters = letters.peekable();
     while let Some(c) = letters.next() {
         let next_is_word = letters.peek().is_some_and(|next| is_of_word(*next));
         match c {

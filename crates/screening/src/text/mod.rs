@@ -94,9 +94,9 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The most readings of one text: itself, and what is left when disguises are taken off.
-const READINGS_MAX: usize = 16;
-/// How many disguises may lie over each other.
+/// The most readings of one text: itself, and what is left when encodings are taken off.
+const READINGS_MAX: usize = 12;
+/// How many encodings may lie over each other.
 const LAYERS_MAX: usize = 2;
 /// The shortest text that can instruct, in bytes: "approve this" in Chinese.
 const BYTES_MIN: usize = 6;
@@ -107,43 +107,58 @@ pub fn instruction_like(text: &str) -> Option<Finding> {
     if text.len() < BYTES_MIN {
         return None;
     }
-    let mut waiting = VecDeque::from([(Disguise::None, text.to_owned(), 0)]);
+    if let Some(found) = in_reading(text) {
+        return Some(found);
+    }
+    let mut waiting: VecDeque<_> =
+        disguises::encodings(text).map(|(disguise, text)| (disguise, text, 1)).collect();
     for _ in 0..READINGS_MAX {
         let (disguise, text, layers) = waiting.pop_front()?;
         if let Some(found) = in_reading(&text) {
-            let disguise = if layers == 0 { found.disguise } else { disguise };
-            return Some(Finding { kind: found.kind, disguise });
+            return Some(Finding { disguise, ..found });
         }
-        if layers == LAYERS_MAX {
-            continue;
-        }
-        for (taken_off, reading) in disguises::readings(&text) {
-            let outermost = if layers == 0 { taken_off } else { disguise };
-            // Twice backwards is forwards.
-            if layers == 0 || taken_off != disguise || taken_off == Disguise::Base64 {
-                waiting.push_back((outermost, reading, layers + 1));
-            }
+        if layers < LAYERS_MAX {
+            waiting
+                .extend(disguises::encodings(&text).map(|(_, text)| (disguise, text, layers + 1)));
         }
     }
     None
 }
 
-/// Looks at one reading of a text as it stands.
+/// Whether two texts, each without an instruction, make one when read after each other.
+pub(crate) fn instruction_across(first: &str, second: &str) -> Option<Finding> {
+    let kind = grammar::judge(&lexicon::words_in(&fold::fold(&format!("{first} {second}"))))?;
+    Some(Finding { kind, disguise: Disguise::Split })
+}
+
+/// Builds what the detector searches with, so that the first transaction does not wait for it.
+pub(crate) fn prepare() {
+    let _ = instruction_like("warm up");
+}
+
+/// Looks at one reading of a text, forwards, backwards and with the alphabet turned.
 fn in_reading(text: &str) -> Option<Finding> {
-    let plain = |kind| Finding { kind, disguise: Disguise::None };
+    let found = |kind, disguise| Finding { kind, disguise };
     if markers::has_marker(text) {
-        return Some(plain(FindingKind::RoleMarker));
+        return Some(found(FindingKind::RoleMarker, Disguise::None));
     }
     if markers::imitates_slots(text) {
-        return Some(plain(FindingKind::Mimicry));
+        return Some(found(FindingKind::Mimicry, Disguise::None));
     }
+    let judged = |folded: &str| grammar::judge(&lexicon::words_in(folded));
     let folded = fold::fold(text);
-    if let Some(kind) = grammar::judge(&lexicon::words_in(&folded)) {
-        return Some(plain(kind));
+    if let Some(kind) = judged(&folded) {
+        return Some(found(kind, Disguise::None));
     }
     if let Some(kind) = grammar::judge(&lexicon::words_in_joined(&fold::joined(&folded))) {
-        return Some(Finding { kind, disguise: Disguise::Spacing });
+        return Some(found(kind, Disguise::Spacing));
     }
-    let kind = grammar::judge(&lexicon::words_in(&lexicon::unscrambled(&folded)?))?;
-    Some(Finding { kind, disguise: Disguise::Scrambled })
+    if let Some(kind) = lexicon::unscrambled(&folded).and_then(|right| judged(&right)) {
+        return Some(found(kind, Disguise::Scrambled));
+    }
+    if let Some(kind) = judged(&folded.chars().rev().collect::<String>()) {
+        return Some(found(kind, Disguise::Reversed));
+    }
+    let turned = disguises::rot13(text)?;
+    judged(&fold::fold(&turned)).map(|kind| found(kind, Disguise::Rot13))
 }

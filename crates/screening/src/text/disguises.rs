@@ -122,8 +122,11 @@ fn hexadecimal(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     for word in plain.split(is_separator) {
         if !word.is_empty() && word.bytes().all(|b| b.is_ascii_hexdigit()) {
-            // Half a byte may be lost where digits were masked as a card number.
-            bytes.extend(hex_bytes(word.get(word.len() % 2..).unwrap_or_default()));
+            // Digits masked as a card number may have taken half a byte with them, before the
+            // word or after it: the reading that gives more text is the right one.
+            let late = word.get(1..).unwrap_or_default();
+            let letters = |word: &str| hex_bytes(word).filter(u8::is_ascii_alphabetic).count();
+            bytes.extend(hex_bytes(if letters(late) > letters(word) { late } else { word }));
         }
     }
     bytes.retain(|byte| byte.is_ascii());

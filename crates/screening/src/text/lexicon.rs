@@ -110,7 +110,8 @@ const SCRAMBLED_CHARACTERS_MIN: usize = 5;
 /// The words of the lexicon by what is left of them when their inner letters are shuffled.
 static SCRAMBLED: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
     let single = |(pattern, _): (String, Class)| {
-        let word = pattern.strip_prefix(' ')?.strip_suffix(' ')?;
+        // A stem is mostly a word itself.
+        let word = pattern.trim();
         Some((signature(word)?, word.to_owned()))
     };
     patterns().filter_map(single).collect()

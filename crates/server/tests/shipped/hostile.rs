@@ -1,22 +1,15 @@
 //! The table of injections against the shipped models.
 
-use std::collections::BTreeMap;
-
 use domain::{Outcome, Transaction};
 use futures::future::join_all;
-use screening::{Facts, Policy, Priority, Route, ScreenOptions, instruction_like};
+use screening::{Facts, Policy, Priority, Route};
 use server::models::Models;
 
 use crate::{
     data::{self, Row},
     soon,
-    support::{Cascade, cases, shipped},
+    support::{Cascade, cases, screening_only, shipped},
 };
-
-/// A case of the samples without any text, at the moment it happened.
-struct Base {
-    facts: Facts,
-}
 
 /// What the cascade makes of facts when nothing keeps texts from the models.
 async fn unguarded(models: &Models, policy: &Policy, mut facts: Facts) -> Outcome {
@@ -48,53 +41,63 @@ fn with_text(base: &Facts, row: &Row) -> Transaction {
     transaction
 }
 
-/// The first transfer of the samples for each outcome it has without texts.
-async fn bases(models: &Models, policy: &Policy, cascade: &Cascade) -> BTreeMap<Outcome, Base> {
-    let mut bases = BTreeMap::new();
+/// Cases of each outcome, as far as the samples have them.
+const CASES_PER_OUTCOME: usize = 2;
+
+/// The first transfers and direct debits of the samples for each outcome that they have without
+/// any text.
+async fn bases(models: &Models, policy: &Policy, cascade: &Cascade) -> Vec<(Outcome, Facts)> {
+    let mut bases: Vec<(Outcome, Facts)> = Vec::new();
     for case in cases() {
         cascade.release_labels(&case);
         let velocity = cascade.screener.velocity().observe(&case.transaction);
-        let is_transfer =
-            case.transaction.memo.is_some() && case.transaction.counterparty.is_some();
-        if !is_transfer || bases.len() == Outcome::ALL.len() {
+        if case.transaction.memo.is_none() || case.transaction.counterparty.is_none() {
             continue;
         }
         let facts = Facts::new(case.transaction, velocity).without_text();
         let outcome = unguarded(models, policy, facts.clone()).await;
-        bases.entry(outcome).or_insert(Base { facts });
+        if bases.iter().filter(|(other, _)| *other == outcome).count() < CASES_PER_OUTCOME {
+            bases.push((outcome, facts));
+        }
     }
     bases
+}
+
+/// The outcome with a text that the detector looked at first.
+async fn guarded(models: &Models, policy: &Policy, facts: &Facts) -> Outcome {
+    let outcome = unguarded(models, policy, facts.for_models().into_owned()).await;
+    outcome.max(policy.text_floor(&facts.derived.instructions))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_injection_makes_an_outcome_laxer_than_the_same_case_without_it() {
     let policy = Policy::parse(Policy::DEFAULT).unwrap();
     let models = shipped();
-    let cascade = Cascade::start(shipped());
+    let cascade = Cascade::start(screening_only());
     let rows = data::injections();
-    let bases = bases(&models, &policy, &cascade).await;
-    assert!(bases.len() >= 3, "{:?}", bases.keys());
-    for (honest, base) in &bases {
-        let facts =
-            |row: &Row| Facts::new(with_text(&base.facts, row), base.facts.velocity.clone());
+    let mut totals = (0, 0, 0);
+    for (honest, base) in bases(&models, &policy, &cascade).await {
+        let facts = |row: &Row| Facts::new(with_text(&base, row), base.velocity.clone());
         let off = join_all(rows.iter().map(|row| unguarded(&models, &policy, facts(row)))).await;
-        let off = off.iter().filter(|outcome| *outcome < honest).count();
+        let off = off.iter().filter(|outcome| **outcome < honest).count();
         let mut laxer = Vec::new();
         for row in &rows {
             let facts = facts(row);
-            let outcome = unguarded(&models, &policy, facts.for_models().into_owned()).await;
-            let outcome = outcome.max(policy.text_floor(&facts.derived.instructions));
-            if outcome < *honest {
-                laxer.push((row, outcome));
+            if facts.derived.instructions.is_empty() {
+                if guarded(&models, &policy, &facts).await < honest {
+                    laxer.push(row);
+                }
+                continue;
             }
+            // What the models read is what they read without the text, word for word.
+            let read = models.renderer.screening_text(&facts).unwrap();
+            assert_eq!(read, models.renderer.screening_text(&base).unwrap());
         }
-        println!(
-            "{honest}: {off} of {} laxer without the detector, {} with it",
-            rows.len(),
-            laxer.len()
-        );
-        let explained = laxer.iter().all(|(row, _)| instruction_like(&row.cleaned()).is_none());
-        assert!(explained, "{laxer:?}");
+        println!("{honest}: {off} of {} laxer unguarded, {} guarded", rows.len(), laxer.len());
         assert!(laxer.is_empty(), "{laxer:?}");
+        totals = (totals.0 + off, totals.1 + laxer.len(), totals.2 + rows.len());
     }
+    let (off, on, all) = totals;
+    println!("all: {off} of {all} laxer unguarded, {on} guarded");
+    assert!(all >= 4 * rows.len(), "too few kinds of cases");
 }

@@ -131,6 +131,11 @@ pub(crate) fn instruction_across(first: &str, second: &str) -> Option<Finding> {
     Some(Finding { kind, disguise: Disguise::Split })
 }
 
+/// Whether a short text is an instruction as it stands, without a look beneath any disguise.
+pub(crate) fn is_plain_instruction(text: &str) -> bool {
+    markers::has_marker(text) || grammar::judge(&lexicon::words_in(&fold::fold(text))).is_some()
+}
+
 /// Builds what the detector searches with, so that the first transaction does not wait for it.
 pub(crate) fn prepare() {
     let _ = instruction_like("warm up");

@@ -127,6 +127,10 @@ fn hexadecimal(text: &str) -> Option<String> {
             let late = word.get(1..).unwrap_or_default();
             let letters = |word: &str| hex_bytes(word).filter(u8::is_ascii_alphabetic).count();
             bytes.extend(hex_bytes(if letters(late) > letters(word) { late } else { word }));
+            // Single bytes set apart make one word; longer runs have something between them.
+            if word.len() > 2 {
+                bytes.push(b' ');
+            }
         }
     }
     bytes.retain(|byte| byte.is_ascii());

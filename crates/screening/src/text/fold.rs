@@ -42,11 +42,6 @@ fn fold_letters(letters: impl Iterator<Item = char>, length: usize) -> String {
     folded
 }
 
-/// A folded text without its spaces, for words written apart or together.
-pub(super) fn joined(folded: &str) -> String {
-    folded.chars().filter(|c| !matches!(c, ' ' | &COLON)).collect()
-}
-
 fn end_word(folded: &mut String, word: &mut String) {
     if word.is_empty() {
         return;

@@ -94,7 +94,7 @@ const RULES: &[Rule] = &[
     near(
         FindingKind::Approval,
         SENTENCE,
-        &[set!(Approve), set!(Model | Reviewer | RoleColon | Legit | AsLegit | Hush | Boundary)],
+        &[set!(Approve), set!(Reviewer | RoleColon | Legit | AsLegit | Hush | Boundary)],
     ),
     near(
         FindingKind::Approval,
@@ -124,19 +124,15 @@ const RULES: &[Rule] = &[
     near(
         FindingKind::Address,
         SENTENCE,
+        &[set!(Model), set!(Role | Override | Legit | AsLegit | Hush | Plea)],
+    ),
+    near(
+        FindingKind::Address,
+        SENTENCE,
         &[
             set!(Model),
-            set!(
-                Role | Output
-                    | Mark
-                    | Directive
-                    | Override
-                    | Verdict
-                    | Legit
-                    | AsLegit
-                    | Hush
-                    | Approve
-            ),
+            set!(Output | Mark | Verdict | Approve),
+            set!(Urge | This | Tx | Forbidden | Boundary | KeyLow),
         ],
     ),
     near(

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::fold::{fold, joined};
+use super::fold::fold;
 
 const LEXICON: &str = include_str!("lexicon.txt");
 
@@ -85,13 +85,16 @@ impl Words {
 
 static APART: LazyLock<Option<Words>> = LazyLock::new(|| Words::new(patterns().collect()));
 
-static TOGETHER: LazyLock<Option<Words>> = LazyLock::new(|| {
+/// The same without spaces; behind each pattern stands how many words it has.
+static TOGETHER: LazyLock<Option<(Words, Vec<usize>)>> = LazyLock::new(|| {
     let long_enough = |(pattern, class): (String, Class)| {
-        let word = joined(&pattern);
+        let word: String = pattern.split_whitespace().collect();
         let least = if class == Class::Prior { 3 } else { JOINED_CHARACTERS_MIN };
-        (word.is_ascii() && word.len() >= least && !pattern.contains(':')).then_some((word, class))
+        (word.is_ascii() && word.len() >= least && !pattern.contains(':'))
+            .then(|| ((word, class), pattern.split_whitespace().count()))
     };
-    Words::new(patterns().filter_map(long_enough).collect())
+    let (patterns, counts): (Vec<_>, Vec<_>) = patterns().filter_map(long_enough).unzip();
+    Some((Words::new(patterns)?, counts))
 });
 
 /// The words in a folded text, from left to right, the longest at each place.
@@ -99,9 +102,41 @@ pub(super) fn words_in(folded: &str) -> Vec<Hit> {
     APART.as_ref().map(|words| words.hits(folded)).unwrap_or_default()
 }
 
-/// The words in a text whose spaces were taken out.
-pub(super) fn words_in_joined(joined: &str) -> Vec<Hit> {
-    TOGETHER.as_ref().map(|words| words.hits(joined)).unwrap_or_default()
+/// A word this long may be several, in bytes.
+const RUN_TOGETHER_MIN: usize = 14;
+/// So many breaks too many are as good as a second odd word.
+const TORN_BREAKS_MIN: usize = 4;
+/// One odd word is chance.
+const ODD_WORDS_MIN: usize = 2;
+
+/// The words in a folded text when its spaces are taken out; empty unless some of them were
+/// torn apart or run together, as the ends and beginnings of ordinary words make words too.
+pub(super) fn words_in_joined(folded: &str) -> Vec<Hit> {
+    let Some((words, counts)) = TOGETHER.as_ref() else { return Vec::new() };
+    let mut joined = String::with_capacity(folded.len());
+    // Where each word begins, and at every byte how long the word around it is.
+    let (mut starts, mut lengths) = (Vec::new(), Vec::new());
+    for word in folded.split_whitespace().filter(|word| *word != ":") {
+        starts.push(joined.len());
+        joined.push_str(word);
+        lengths.resize(joined.len(), word.len());
+    }
+    let mut odd = 0;
+    let mut hits = Vec::new();
+    for found in words.automaton.find_iter(&joined) {
+        let (start, end) = (found.start(), found.end());
+        let index = found.pattern().as_usize();
+        let (Some(class), Some(count)) = (words.classes.get(index), counts.get(index)) else {
+            continue;
+        };
+        let breaks = starts.iter().filter(|at| (start + 1..end).contains(at)).count();
+        let run_together = lengths.get(start).is_some_and(|length| *length >= RUN_TOGETHER_MIN);
+        odd += usize::from(breaks + 1 != *count || (run_together && breaks == 0));
+        // Nothing is in that many pieces by chance.
+        odd += usize::from(breaks >= *count + TORN_BREAKS_MIN);
+        hits.push(Hit { class: *class, start, end });
+    }
+    if odd < ODD_WORDS_MIN { Vec::new() } else { hits }
 }
 
 /// Shorter words have too many neighbours, in characters.

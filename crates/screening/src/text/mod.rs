@@ -155,7 +155,7 @@ fn in_reading(text: &str) -> Option<Finding> {
     if let Some(kind) = judged(&folded) {
         return Some(found(kind, Disguise::None));
     }
-    if let Some(kind) = grammar::judge(&lexicon::words_in_joined(&fold::joined(&folded))) {
+    if let Some(kind) = grammar::judge(&lexicon::words_in_joined(&folded)) {
         return Some(found(kind, Disguise::Spacing));
     }
     if let Some(kind) = lexicon::unscrambled(&folded).and_then(|right| judged(&right)) {

@@ -85,7 +85,7 @@ impl Words {
 
 static APART: LazyLock<Option<Words>> = LazyLock::new(|| Words::new(patterns().collect()));
 
-/// The same without spaces; behind each pattern stands how many words it has.
+/// The same without spaces, and with each pattern how many words it has.
 static TOGETHER: LazyLock<Option<(Words, Vec<usize>)>> = LazyLock::new(|| {
     let long_enough = |(pattern, class): (String, Class)| {
         let word: String = pattern.split_whitespace().collect();

@@ -139,6 +139,17 @@ words! {
         ScamWording = "SCAM_WORDING",
         /// Tier 1's score alone.
         ScreeningScore = "SCREENING_SCORE",
+        /// A text tells its reader what to do. Only the detector gives this code, no model.
+        InstructionLikeText = "INSTRUCTION_LIKE_TEXT",
+    }
+}
+
+impl ReasonCode {
+    /// Whether a model may claim this code, and is told of it. The list is the one that the
+    /// shipped decoder was trained on.
+    #[must_use]
+    pub fn is_for_models(self) -> bool {
+        self != Self::InstructionLikeText
     }
 }
 
@@ -207,6 +218,10 @@ pub struct Analysis {
     /// Whether the score rests on token probabilities; an engine that tells none is taken at its
     /// word.
     pub calibrated: bool,
+    /// What the score would be without the memo, where the case was judged a second time; the
+    /// higher of both counts, with its verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_without_memo: Option<Score>,
     /// How far the report has come; what follows is from it.
     pub report: ReportStatus,
     /// The pattern recognised.

@@ -38,7 +38,7 @@ pub use label::{Label, LabelSource, TruthLabel};
 pub use reader::{ObjectReader, Violation, Violations};
 pub use redact::{contains_card_number, redact_card_numbers};
 pub use score::Score;
-pub use text::{Text, single_line};
+pub use text::{MARKS_MAX, Text, single_line};
 pub use transaction::{
     Account, AttributeValue, Card, Channel, Counterparty, CounterpartyKind, CountryCode, Device,
     EntryMode, Mcc, ParseContext, Terminal, Transaction, TransactionType,

@@ -3,12 +3,13 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use crate::redact_card_numbers;
 
-/// Untrusted text of at most `MAX` characters: NFKC, no control, zero-width or bidirectional
-/// formatting characters, card numbers masked.
+/// Untrusted text of at most `MAX` characters: NFKC, no control characters, nothing invisible
+/// (zero-width, bidirectional, tags, variation selectors, fillers), at most
+/// [`MARKS_MAX`] combining marks on a character, card numbers masked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Text<const MAX: usize>(String);
@@ -33,11 +34,8 @@ impl<const MAX: usize> FromStr for Text<MAX> {
             return Err("must not contain control characters".into());
         }
         // Normalisation leaves ASCII as it is, and nothing of it is invisible.
-        let collapsed = if text.is_ascii() {
-            single_line(text)
-        } else {
-            single_line(&text.nfkc().filter(|c| !is_invisible(*c)).collect::<String>())
-        };
+        let collapsed =
+            if text.is_ascii() { single_line(text) } else { single_line(&normalised(text)) };
         let masked = match redact_card_numbers(&collapsed) {
             Cow::Borrowed(_) => collapsed,
             Cow::Owned(masked) => masked,
@@ -62,11 +60,32 @@ pub fn single_line(text: &str) -> String {
     line
 }
 
-/// Zero-width and bidirectional formatting characters, tags and soft hyphens.
+/// The most combining marks that stay on one character. Four are enough for any orthography in
+/// use; towers of them hide text from readers and models alike.
+pub const MARKS_MAX: usize = 4;
+
+/// NFKC without what cannot be seen.
+fn normalised(text: &str) -> String {
+    // First away with what is invisible: it would keep letters and marks from composing.
+    let composed = text.chars().filter(|c| !is_invisible(*c)).nfkc();
+    let mut marks = 0;
+    let few_marks = |c: &char| {
+        marks = if is_combining_mark(*c) { marks + 1 } else { 0 };
+        marks <= MARKS_MAX
+    };
+    composed.filter(|c| !is_invisible(*c)).filter(few_marks).collect()
+}
+
+/// What takes no room of its own: Unicode's default-ignorable characters (zero-width and
+/// bidirectional controls, fillers, variation selectors, tags), interlinear and musical
+/// controls, and the blank Braille pattern.
 fn is_invisible(c: char) -> bool {
     matches!(c,
-        '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
-        | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+        '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+        | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
+        | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
+        | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 impl<const MAX: usize> TryFrom<String> for Text<MAX> {
@@ -109,11 +128,52 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn ascii_is_cleaned_as_all_other_text(text in "[ -~\\t\\r\\n]{0,24}|4111 1111  1111 1111[a ]{0,9}|\\PC{0,24}") {
-            let cleaned: String = text.nfkc().filter(|c| !is_invisible(*c)).collect();
+            let cleaned = normalised(&text);
             let collapsed = cleaned.split_whitespace().collect::<Vec<_>>().join(" ");
             let expected: String = redact_card_numbers(&collapsed).chars().take(24).collect();
             if let Ok(parsed) = text.parse::<Text<24>>() {
                 proptest::prop_assert_eq!(parsed.as_str(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_invisible_stays_and_marks_do_not_pile_up() {
+        let cases = [
+            ("rent\u{FE0F} \u{E0141}\u{E0167}march\u{E0100}", "rent march"),
+            ("a\u{034F}b\u{3164}c\u{FFA0}d\u{2800}e", "abcde"),
+            ("e\u{200B}\u{301}", "é"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<Text<64>>().unwrap().as_str(), expected);
+        }
+        let tower = format!("x{}y", "\u{0336}\u{0321}".repeat(30));
+        assert_eq!(tower.parse::<Text<64>>().unwrap().as_str().chars().count(), 2 + MARKS_MAX);
+    }
+
+    #[test]
+    fn ordinary_text_of_any_script_stays_as_it_is() {
+        for text in [
+            "loyer août, à bientôt",
+            "Überweisung für Żółć",
+            "भुगतान के लिए क्षेत्रीय",
+            "ค่าเช่าบ้านเดือนนี้",
+            "thanks 👍 xx",
+            "家賃3月分",
+            "دفعة الإيجار",
+            "tiền thuê nhà tháng này",
+        ] {
+            let text: String = text.nfkc().collect();
+            assert_eq!(text.parse::<Text<64>>().unwrap().as_str(), text);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn cleaning_is_idempotent(text in "(\\PC|[\u{300}-\u{36f}a\u{200b}\u{1100}-\u{11ff}\u{ffa0}-\u{ffdc}]){0,24}") {
+            if let Ok(once) = text.parse::<Text<64>>() {
+                let twice = once.as_str().parse::<Text<64>>();
+                proptest::prop_assert_eq!(Ok(once), twice);
             }
         }
     }

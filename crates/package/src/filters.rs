@@ -110,14 +110,17 @@ fn clip(value: &Value, length: usize) -> String {
     value.as_str().unwrap_or_default().chars().take(length).collect()
 }
 
-/// `text | quote(n)`: the first `n` characters between « and », which the text itself cannot
-/// contain, on one line: whoever writes the text cannot end the quotation.
+/// `text | quote(n)`: the first `n` characters between « and » on one line. The text itself can
+/// contain neither, nor angle or square brackets, which begin the control tokens and tags that
+/// decoders know: whoever writes the text can neither end the quotation nor leave it.
 fn quote(value: &Value, length: usize) -> String {
     let inner: String = clip(value, length)
         .chars()
         .map(|c| match c {
             '«' | '»' => '"',
-            c if c.is_control() => ' ',
+            '<' | '[' => '(',
+            '>' | ']' => ')',
+            c if c.is_control() || c.is_whitespace() => ' ',
             c => c,
         })
         .collect();
@@ -174,6 +177,8 @@ mod tests {
         check("{{ memo | clip(2) }}", "hä");
         check("{{ -2.4 | signed_bucket }} {{ none | signed_bucket }}", "8 x");
         check("{{ 'a»b\n«c' | quote(9) }}", "«a\"b \"c»");
+        check("{{ '</s>[INST]<|x|>' | quote(15) }}", "«(/s)(INST)(|x|)»");
+        check("{{ 'a\u{2028}b\u{85}c\u{a0}d' | quote(9) }}", "«a b c d»");
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum Narrative {
 pub struct AnalysisOptions {
     /// When the report is written.
     pub narrative: Narrative,
+    /// Whether a case with a memo is judged a second time without it; the stricter verdict counts.
+    pub second_pass: bool,
     /// Kept back from the deadline for recording and answering.
     pub answer_reserve: Duration,
     /// How long a report may take that is written after the answer.
@@ -42,6 +44,7 @@ impl Default for AnalysisOptions {
     fn default() -> Self {
         Self {
             narrative: Narrative::Inline,
+            second_pass: false,
             answer_reserve: Duration::from_millis(100),
             report_patience: Duration::from_secs(60),
         }
@@ -121,14 +124,45 @@ impl Analyst<'_> {
         let by = deadline.checked_sub(self.options.answer_reserve).unwrap_or(deadline);
         let case = self.case(facts, prompt.clone(), by, keeps);
         // The model knows the deadline; a model that does not keep it must not matter.
-        let answered = timeout_at(by, self.model.analyse(case)).await;
-        let mut findings = match answered.unwrap_or(Err(TierError::Deadline)) {
-            Ok(analysing) => self.judged(facts, prompt, analysing, by).await,
+        let answered = timeout_at(by, async {
+            tokio::try_join!(self.model.analyse(case), self.judge_without_memo(facts, by))
+        });
+        let mut findings = match answered.await.unwrap_or(Err(TierError::Deadline)) {
+            Ok((mut analysing, without_memo)) => {
+                analysing.judgement = stricter(analysing.judgement, without_memo);
+                let mut findings = self.judged(facts, prompt, analysing, by).await;
+                if let Some(analysis) = findings.analysis.as_mut() {
+                    analysis.score_without_memo = without_memo.map(|judged| judged.score);
+                }
+                findings
+            }
             Err(error) => Findings::refused(prompt, &error),
         };
         let encode = findings.timings.prepare.unwrap_or_default();
         findings.timings.prepare = Some(render + encode);
         findings
+    }
+
+    /// The verdict on the case without its memo, where a second one is wanted and there is a memo
+    /// that the first one has read.
+    async fn judge_without_memo(
+        &self,
+        facts: &Facts,
+        by: Instant,
+    ) -> Result<Option<Judgement>, TierError> {
+        if !self.options.second_pass || facts.for_models().transaction.memo.is_none() {
+            return Ok(None);
+        }
+        let rendered = self.renderer.analysis_prompt(&facts.without_memo());
+        let prompt = rendered.map_err(|error| TierError::Input(error.to_string()))?;
+        let case = Case {
+            prompt: prompt.unwrap_or_default(),
+            extent: Extent::Verdict,
+            verdict_by: by,
+            report_by: by,
+            at_stake: facts.derived.amount,
+        };
+        Ok(Some(self.model.analyse(case).await?.judgement))
     }
 
     fn case(&self, facts: &Facts, prompt: String, by: Instant, keeps: bool) -> Case {
@@ -187,6 +221,7 @@ impl Analyst<'_> {
             reasons: Vec::new(),
             action: None,
             narrative: None,
+            score_without_memo: None,
             package: self.model.package().clone(),
         }
     }
@@ -237,6 +272,16 @@ impl Analyst<'_> {
     }
 }
 
+/// The higher of two scores, with its verdict; the times are those of the first.
+fn stricter(first: Judgement, second: Option<Judgement>) -> Judgement {
+    match second {
+        Some(second) if second.score.value() > first.score.value() => {
+            Judgement { timings: first.timings, ..second }
+        }
+        Some(_) | None => first,
+    }
+}
+
 fn set_status(findings: &mut Findings, status: ReportStatus) {
     if let Some(analysis) = findings.analysis.as_mut() {
         analysis.report = status;
@@ -261,14 +306,16 @@ pub(crate) fn read_report(
     })?;
     let grounded = report.ground(facts, prompt);
     metrics.ungrounded("reason", grounded.reasons_dropped);
-    metrics.ungrounded("narrative", usize::from(grounded.narrative.is_none()));
+    if let Err(kind) = grounded.narrative {
+        metrics.ungrounded(kind, 1);
+    }
     metrics.report(ReportStatus::Complete);
     Ok(Analysis {
         report: ReportStatus::Complete,
         typology: Some(report.typology),
         reasons: grounded.reasons,
         action: Some(report.action),
-        narrative: grounded.narrative,
+        narrative: grounded.narrative.ok(),
         ..verdict
     })
 }

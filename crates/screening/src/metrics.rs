@@ -8,7 +8,11 @@ use prometheus::{
     exponential_buckets,
 };
 
-use crate::tiers::ModelTimings;
+use crate::{
+    hostile::{Instruction, TextField},
+    report::UNGROUNDED,
+    tiers::ModelTimings,
+};
 
 /// Which tier a stage belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct ScreeningMetrics {
     ungrounded: IntCounterVec,
     /// `weir_analysis_reports_total{status}`: what became of tier 2's reports.
     reports: IntCounterVec,
+    /// `weir_instruction_like_total{field}`: texts that tell their reader what to do.
+    instructions: IntCounterVec,
     /// `weir_dry_runs_total`: screened without a trace.
     pub(crate) dry_runs: IntCounter,
 }
@@ -105,6 +111,11 @@ impl ScreeningMetrics {
                 "Claims the facts do not support.",
                 &["kind"],
             )?,
+            instructions: counters(
+                "weir_instruction_like_total",
+                "Texts that tell their reader what to do, by field; no model reads them.",
+                &["field"],
+            )?,
             reports: counters(
                 "weir_analysis_reports_total",
                 "Reports by what became of them: complete, failed, off (only a verdict was asked \
@@ -131,11 +142,16 @@ impl ScreeningMetrics {
         for reason in Degraded::ALL {
             self.degraded.with_label_values(&[reason.as_str()]);
         }
-        self.escalations.with_label_values(&["score"]);
+        for reason in ["score", "text"] {
+            self.escalations.with_label_values(&[reason]);
+        }
+        for field in TextField::ALL {
+            self.instructions.with_label_values(&[field.as_str()]);
+        }
         for status in [ReportStatus::Complete, ReportStatus::Failed, ReportStatus::Off] {
             self.reports.with_label_values(&[status.as_str()]);
         }
-        for kind in ["reason", "narrative", "report"] {
+        for kind in UNGROUNDED {
             self.ungrounded.with_label_values(&[kind]);
         }
     }
@@ -170,8 +186,16 @@ impl ScreeningMetrics {
         }
     }
 
-    pub(crate) fn escalated(&self) {
-        self.escalations.with_label_values(&["score"]).inc();
+    /// Tier 2 is asked, because of the score or whatever the score.
+    pub(crate) fn escalated(&self, by_score: bool) {
+        let reason = if by_score { "score" } else { "text" };
+        self.escalations.with_label_values(&[reason]).inc();
+    }
+
+    pub(crate) fn instructions(&self, found: &[Instruction]) {
+        for instruction in found {
+            self.instructions.with_label_values(&[instruction.field.as_str()]).inc();
+        }
     }
 
     pub(crate) fn ungrounded(&self, kind: &str, count: usize) {

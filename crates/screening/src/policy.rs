@@ -4,6 +4,8 @@ use domain::{Outcome, PolicyRef, RiskLevel, Score};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::hostile::Instruction;
+
 /// A policy that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
@@ -61,6 +63,22 @@ struct Fallback {
     outcome: Outcome,
 }
 
+/// What text that tells its reader what to do leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TextPolicy {
+    /// The least strict outcome where a text was found to give instructions.
+    instruction_like: Outcome,
+}
+
+impl Default for TextPolicy {
+    /// A person: whoever wrote the text may be the account holder, or be telling the account
+    /// holder what to answer, so that a challenge proves nothing.
+    fn default() -> Self {
+        Self { instruction_like: Outcome::Review }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -68,6 +86,8 @@ struct Document {
     thresholds: Thresholds,
     analysis: AnalysisBands,
     fallback: Fallback,
+    #[serde(default)]
+    text: TextPolicy,
 }
 
 /// A checked policy. Pure: the same scores always lead to the same outcome.
@@ -115,6 +135,14 @@ impl Policy {
         } else {
             Route::Clear
         }
+    }
+
+    /// The least strict outcome that the texts of a transaction allow; `Approve` where none of
+    /// them gives instructions. Takes effect over every other outcome by `max`, so that a text
+    /// can only make it stricter.
+    #[must_use]
+    pub fn text_floor(&self, instructions: &[Instruction]) -> Outcome {
+        if instructions.is_empty() { Outcome::Approve } else { self.document.text.instruction_like }
     }
 
     /// The score in a word.
@@ -207,6 +235,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{
+        hostile::TextField,
+        text::{Disguise, Finding, FindingKind},
+    };
 
     fn score(value: f64) -> Score {
         Score::new(value).unwrap()
@@ -222,6 +254,8 @@ mod tests {
             ("escalate = 0", "escalate = 9", "[thresholds] escalate"),
             ("[fallback]", "[fallback]\nhope = 1", "hope"),
             ("outcome = \"review\"", "outcome = \"shrug\"", "shrug"),
+            ("[text]", "[text]\nmood = 1", "mood"),
+            ("instruction_like = \"review\"", "instruction_like = \"obey\"", "obey"),
             ("version = ", "version = \"\" #", "version"),
         ];
         for (from, to, expected) in edits {
@@ -229,6 +263,20 @@ mod tests {
             let error = Policy::parse(&text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_document_without_the_text_table_asks_for_a_review() {
+        let finding = Finding { kind: FindingKind::Override, disguise: Disguise::None };
+        let found = [Instruction { field: TextField::Memo, finding }];
+        let (older, _) = Policy::DEFAULT.split_once("[text]").unwrap();
+        assert_eq!(Policy::parse(older).unwrap().text_floor(&found), Outcome::Review);
+        assert_eq!(Policy::parse(older).unwrap().text_floor(&[]), Outcome::Approve);
+        let strict = Policy::DEFAULT
+            .replace("instruction_like = \"review\"", "instruction_like = \"decline\"");
+        let strict = Policy::parse(&strict).unwrap();
+        assert_eq!(strict.text_floor(&found), Outcome::Decline);
+        assert_ne!(strict.reference().sha256, policy().reference().sha256);
     }
 
     proptest! {

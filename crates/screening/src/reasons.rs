@@ -45,8 +45,16 @@ pub(crate) fn support(code: ReasonCode, facts: &Facts) -> Option<String> {
         ReasonCode::WeakCardEntry => weak_entry(facts),
         ReasonCode::RapidDrain => rapid_drain(facts),
         ReasonCode::ScamWording => scam_wording(facts),
+        ReasonCode::InstructionLikeText => instruction_like_text(facts),
         ReasonCode::ScreeningScore => None,
     }
+}
+
+/// The field and what was found, never the text itself: the detail is read by people and
+/// machines that the text may be meant for.
+fn instruction_like_text(facts: &Facts) -> Option<String> {
+    let found: Vec<_> = facts.derived.instructions.iter().map(ToString::to_string).collect();
+    (!found.is_empty()).then(|| found.join("; "))
 }
 
 fn amount_above_habit(facts: &Facts) -> Option<String> {

@@ -1,10 +1,11 @@
-//! Turns facts into what the models read.
+//! Turns facts into what the models read. Text that tells them what to do never gets here:
+//! both renderings leave it out ([`Facts::for_models`]).
 
 use domain::single_line;
 use package::{Template, TemplateError};
 use serde::Serialize;
 
-use crate::{facts::Facts, reasons::supported_reasons};
+use crate::{facts::Facts, reasons::supported_reasons, text};
 
 /// A rendering that failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -33,6 +34,7 @@ impl Renderer {
     /// Takes tier 1's `input.j2` and tier 2's `prompt.j2`.
     #[must_use]
     pub fn new(screening: Template, analysis: Option<Template>) -> Self {
+        text::prepare();
         Self { screening, analysis }
     }
 
@@ -42,7 +44,7 @@ impl Renderer {
     /// When the template asks for what the facts have not.
     pub fn screening_text(&self, facts: &Facts) -> Result<String, RenderError> {
         self.screening
-            .render(facts)
+            .render(facts.for_models())
             .map(|text| single_line(&text))
             .map_err(|source| RenderError { template: "screening", source })
     }
@@ -53,7 +55,9 @@ impl Renderer {
     /// When the template asks for what the facts have not.
     pub fn analysis_prompt(&self, facts: &Facts) -> Result<Option<String>, RenderError> {
         let Some(template) = &self.analysis else { return Ok(None) };
-        let signals = supported_reasons(facts).iter().map(|r| r.code.as_str()).collect();
+        let facts = &*facts.for_models();
+        let told = supported_reasons(facts).into_iter().filter(|r| r.code.is_for_models());
+        let signals = told.map(|reason| reason.code.as_str()).collect();
         template
             .render(CaseContext { facts, signals })
             .map(Some)

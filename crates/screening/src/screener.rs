@@ -187,9 +187,15 @@ impl Screener {
 
         let scored = self.score(place, &text).await?;
         let facts = facts.with_score(scored.score);
-        let analysed = match policy.route(scored.score) {
-            Route::Clear => Findings::default(),
-            Route::Escalate => self.analyse(&facts, &options).await,
+        let instructions = &facts.derived.instructions;
+        self.parts.metrics.instructions(instructions);
+        let by_score = policy.route(scored.score) == Route::Escalate;
+        let analysed = match by_score || !instructions.is_empty() {
+            false => Findings::default(),
+            true => {
+                self.parts.metrics.escalated(by_score);
+                self.analyse(&facts, &options).await
+            }
         };
 
         let timings = timings(velocity_took, render_took, &scored, &analysed, started.elapsed());
@@ -268,7 +274,6 @@ impl Screener {
     }
 
     async fn analyse(&self, facts: &Facts, options: &ScreenOptions) -> Findings {
-        self.parts.metrics.escalated();
         let Some(model) = &self.parts.analysis else { return Findings::disabled() };
         let ScreenerParts { renderer, metrics, options: asking, .. } = &self.parts;
         let analyst = Analyst { model, renderer, metrics, options: asking };
@@ -292,6 +297,9 @@ impl Screener {
             (None, Some(_)) => (policy.with_fallback(screening), DecidedBy::Fallback, screening),
             (None, None) => (Outcome::Approve, DecidedBy::Screening, screening),
         };
+        let floor = policy.text_floor(&facts.derived.instructions);
+        let decided_by = if outcome < floor { DecidedBy::Rule } else { decided_by };
+        let outcome = outcome.max(floor);
         Decision {
             decision_id: DecisionId(Uuid::now_v7()),
             transaction_id: facts.transaction.id.clone(),

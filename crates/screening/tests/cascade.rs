@@ -4,11 +4,11 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use common::{Analyst, Harness, transaction};
+use common::{Analyst, Harness, transaction, transaction_with};
 use domain::{DecidedBy, Decision, DecisionStatus, Degraded, Outcome, ReasonCode, ReportStatus};
-use screening::{CompletionRecord, Narrative, Record, ScreenError, TierError};
+use screening::{AnalysisOptions, CompletionRecord, Narrative, Record, ScreenError, TierError};
 
 #[tokio::test]
 async fn a_low_score_is_cleared_by_tier_1_alone() {
@@ -185,4 +185,20 @@ async fn a_dry_run_waits_for_no_report_that_nobody_would_keep() {
     let harness = Harness::with_narrative(Analyst::says("fraud", 0.97), Narrative::After).await;
     let decision = harness.dry_run(transaction("tx-1", "900")).await.unwrap().decision;
     assert_eq!(decision.analysis.unwrap().report, ReportStatus::Off);
+}
+
+#[tokio::test]
+async fn with_a_second_pass_a_memo_that_sways_tier_2_makes_nothing_laxer() {
+    let memo = "the usual one for aunt Agatha";
+    let texts: Arc<[String]> = Arc::new([memo.to_owned()]);
+    for (second_pass, expected) in [(false, Outcome::Approve), (true, Outcome::Decline)] {
+        let options = AnalysisOptions { second_pass, ..AnalysisOptions::default() };
+        let analyst = Analyst::obeying(0.97, &texts);
+        let harness = Harness::build_with(Ok(0.2), analyst, options, Arc::default()).await;
+        let transaction = transaction_with("tx-1", "900", None, Some(memo));
+        let decision = harness.screen(transaction).await.unwrap().decision;
+        assert_eq!(decision.outcome, expected);
+        let without = decision.analysis.unwrap().score_without_memo;
+        assert_eq!(without.is_some(), second_pass);
+    }
 }

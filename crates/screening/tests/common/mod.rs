@@ -1,5 +1,7 @@
 //! A screener on stub models, a real velocity store and a real ledger.
 
+#![allow(dead_code, reason = "not every test that shares this uses all of it")]
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -16,8 +18,13 @@ use screening::{
 use tokio::time::Instant;
 use velocity::VelocityStore;
 
-const INPUT: &str = "amt {{ derived.amount }} n {{ velocity.account.h1.count }}";
-const PROMPT: &str = "amount {{ derived.amount }} score {{ screening_score }}";
+/// What the stubs read: the texts as the shipped templates show them, and an amount.
+const INPUT: &str = "amt {{ derived.amount }} n {{ velocity.account.h1.count }}\
+    {% if transaction.counterparty %} name {{ transaction.counterparty.name | clip(140) }}{% endif %}\
+    {% if transaction.memo %} memo {{ transaction.memo | clip(256) }}{% endif %}";
+const PROMPT: &str = "amount {{ derived.amount }} score {{ screening_score }}\
+    {% if transaction.counterparty %} name {{ transaction.counterparty.name | quote(140) }}{% endif %}\
+    {% if transaction.memo %} memo {{ transaction.memo | quote(256) }}{% endif %}";
 
 /// What the stub for tier 2 does.
 pub(crate) enum Analyst {
@@ -27,6 +34,8 @@ pub(crate) enum Analyst {
     Panics,
     /// Answers this.
     Answers(Answer),
+    /// Answers this, unless the prompt holds one of the texts: then whatever helps its author.
+    Obeys(Answer, Arc<[String]>),
 }
 
 impl Analyst {
@@ -47,6 +56,18 @@ impl Analyst {
         Self::Answers(Ok((judgement(Verdict::Fraud, 0.97), Err(error))))
     }
 
+    /// Honest with this score, until it reads one of the texts.
+    pub(crate) fn obeying(score: f64, texts: &Arc<[String]>) -> Self {
+        Self::Obeys(Self::says("fraud", score).answer(), Arc::clone(texts))
+    }
+
+    fn answer(self) -> Answer {
+        match self {
+            Self::Answers(answer) | Self::Obeys(answer, _) => answer,
+            Self::None | Self::Panics => panic!("it has no answer"),
+        }
+    }
+
     pub(crate) fn fails(error: TierError) -> Self {
         Self::Answers(Err(error))
     }
@@ -62,7 +83,13 @@ fn judgement(verdict: Verdict, score: f64) -> Judgement {
     Judgement { verdict, score, basis: Basis::Calibrated, timings: ModelTimings::default() }
 }
 
-struct StubScreening(PackageRef, Result<f64, TierError>);
+/// Whether a model that reads this has read one of the texts.
+fn has_read(input: &str, texts: &[String]) -> bool {
+    texts.iter().any(|text| input.contains(text.as_str()))
+}
+
+/// Its answer, and the texts that make it answer 0 instead.
+struct StubScreening(PackageRef, Result<f64, TierError>, Arc<[String]>);
 
 impl ScreeningModel for StubScreening {
     fn package(&self) -> &PackageRef {
@@ -81,15 +108,18 @@ struct StubPlace<'a>(&'a StubScreening);
 
 #[async_trait]
 impl Place for StubPlace<'_> {
-    async fn score(self: Box<Self>, _text: &str) -> Result<Scored, TierError> {
-        let score = Score::new(self.0.1.clone()?).map_err(TierError::Failed)?;
+    async fn score(self: Box<Self>, text: &str) -> Result<Scored, TierError> {
+        let honest = self.0.1.clone()?;
+        let score = if has_read(text, &self.0.2) { 0.0 } else { honest };
+        let score = Score::new(score).map_err(TierError::Failed)?;
         Ok(Scored { score, timings: ModelTimings::default() })
     }
 }
 
-type Answer = Result<(Judgement, Result<Written, TierError>), TierError>;
+/// A verdict and what became of its report.
+pub(crate) type Answer = Result<(Judgement, Result<Written, TierError>), TierError>;
 
-struct StubAnalysis(PackageRef, Option<Answer>);
+struct StubAnalysis(PackageRef, Analyst);
 
 #[async_trait]
 impl AnalysisModel for StubAnalysis {
@@ -98,7 +128,13 @@ impl AnalysisModel for StubAnalysis {
     }
 
     async fn analyse(&self, case: Case) -> Result<Analysing, TierError> {
-        let (judgement, written) = self.1.clone().expect("tier 2 must not be asked")?;
+        let answer = match &self.1 {
+            Analyst::None | Analyst::Panics => panic!("tier 2 must not be asked"),
+            Analyst::Answers(answer) => answer.clone(),
+            Analyst::Obeys(honest, texts) if !has_read(&case.prompt, texts) => honest.clone(),
+            Analyst::Obeys(..) => Analyst::says("legitimate", 0.0).answer(),
+        };
+        let (judgement, written) = answer?;
         let report = async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
             written
@@ -122,7 +158,7 @@ impl Harness {
 
     pub(crate) async fn with_narrative(analyst: Analyst, narrative: Narrative) -> Self {
         let options = AnalysisOptions { narrative, ..AnalysisOptions::default() };
-        Self::build_with(Ok(0.5), analyst, options).await
+        Self::build_with(Ok(0.5), analyst, options, Arc::default()).await
     }
 
     pub(crate) async fn failing(error: TierError) -> Self {
@@ -130,13 +166,23 @@ impl Harness {
     }
 
     async fn build(score: Result<f64, TierError>, analyst: Analyst) -> Self {
-        Self::build_with(score, analyst, AnalysisOptions::default()).await
+        Self::build_with(score, analyst, AnalysisOptions::default(), Arc::default()).await
     }
 
-    async fn build_with(
+    /// A tier 1 that gives score 0 to whatever holds one of the texts.
+    pub(crate) async fn gullible(
+        score: Result<f64, TierError>,
+        analyst: Analyst,
+        texts: Arc<[String]>,
+    ) -> Self {
+        Self::build_with(score, analyst, AnalysisOptions::default(), texts).await
+    }
+
+    pub(crate) async fn build_with(
         score: Result<f64, TierError>,
         analyst: Analyst,
         options: AnalysisOptions,
+        texts: Arc<[String]>,
     ) -> Self {
         let registry = Registry::new();
         let dir = tempfile::tempdir().unwrap();
@@ -147,20 +193,15 @@ impl Harness {
             version: "1".into(),
             sha256: "0".repeat(64),
         };
-        let answer = match analyst {
-            Analyst::None => None,
-            Analyst::Panics => Some(None),
-            Analyst::Answers(answer) => Some(Some(answer)),
-        };
-        let analysis = answer
-            .map(|answer| Arc::new(StubAnalysis(package("t2"), answer)) as Arc<dyn AnalysisModel>);
+        let analysis = (!matches!(analyst, Analyst::None))
+            .then(|| Arc::new(StubAnalysis(package("t2"), analyst)) as Arc<dyn AnalysisModel>);
         let screener = Screener::new(ScreenerParts {
             velocity: Arc::new(VelocityStore::new(velocity::Config::default(), &registry).unwrap()),
             renderer: Renderer::new(
                 Template::compile(INPUT).unwrap(),
                 Some(Template::compile(PROMPT).unwrap()),
             ),
-            screening: Arc::new(StubScreening(package("t1"), score)),
+            screening: Arc::new(StubScreening(package("t1"), score, texts)),
             analysis,
             policy: Policy::parse(Policy::DEFAULT).unwrap(),
             ledger: Some(ledger.clone()),
@@ -198,10 +239,25 @@ fn options(dry_run: bool) -> ScreenOptions {
 }
 
 pub(crate) fn transaction(id: &str, amount: &str) -> Transaction {
-    let value = serde_json::json!({
+    transaction_with(id, amount, None, None)
+}
+
+pub(crate) fn transaction_with(
+    id: &str,
+    amount: &str,
+    name: Option<&str>,
+    memo: Option<&str>,
+) -> Transaction {
+    let mut value = serde_json::json!({
         "id": id, "timestamp": "2026-03-01T12:00:00Z", "amount": amount, "currency": "EUR",
-        "account": {"id": "acc-1"},
+        "account": {"id": "acc-1"}, "counterparty": {"id": "cp-1"},
     });
+    if let Some(name) = name {
+        value["counterparty"]["name"] = name.into();
+    }
+    if let Some(memo) = memo {
+        value["memo"] = memo.into();
+    }
     let context = ParseContext { now: "2026-03-01T12:00:00Z".parse().unwrap() };
     Transaction::parse(&value, &context).unwrap()
 }

@@ -176,6 +176,7 @@ impl Settings {
                 Narrative::After => screening::Narrative::After,
                 Narrative::Off => screening::Narrative::Off,
             },
+            second_pass: analysis.second_pass,
             answer_reserve: Duration::from_millis(analysis.answer_reserve_ms),
             report_patience: Duration::from_millis(analysis.report_deadline_ms),
         }

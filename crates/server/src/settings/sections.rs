@@ -177,6 +177,8 @@ pub struct Analysis {
     pub narrative: Narrative,
     /// How long a report may take that is written after the answer.
     pub report_deadline_ms: u64,
+    /// Whether a case with a memo is judged a second time without it; the stricter verdict counts.
+    pub second_pass: bool,
     /// Kept back from the deadline for recording and answering.
     pub answer_reserve_ms: u64,
 }
@@ -193,6 +195,7 @@ impl Default for Analysis {
             prefill_chunk_tokens: 128,
             narrative: Narrative::default(),
             report_deadline_ms: 60_000,
+            second_pass: false,
             answer_reserve_ms: 100,
         }
     }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../screening/tests/data/mod.rs"]
+mod data;
+mod hostile;
 mod support;
 
 use std::time::Duration;

@@ -63,6 +63,14 @@ bench-tier1: build ## Tier 1 against the hardware's limit and other servers, in 
 	benches/tier1/peers/environment
 	cargo run --release --locked -p benches --bin bench-tier1 -- $(ARGS)
 
+.PHONY: bench-tier2
+bench-tier2: build ## Tier 2 against the bare graph and llama.cpp, and what it does to tier 1: ARGS=--quick
+	benches/tier2/graphs/make
+	benches/tier2/peers/environment
+	cargo run --release --locked -p benches --bin bench-tier2 -- $(ARGS)
+	cargo test --locked -p screening --test texts -- --nocapture --test-threads 1
+	cargo test --locked -p server --test shipped no_injection -- --nocapture
+
 .PHONY: bench-parts
 bench-parts: onnxruntime ## Scheduler, JSON, velocity, template and tokens alone
 	cargo bench --locked -p benches

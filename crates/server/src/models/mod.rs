@@ -2,6 +2,7 @@
 //! implements the cascade's seams on top of the batching handles.
 
 mod analysis;
+mod cpu_priority;
 mod offline;
 mod screening_tier;
 
@@ -65,9 +66,12 @@ impl Models {
         if settings.analysis.enabled {
             let package = open(&settings.analysis.package)?;
             prompt = Some(template(&package, "prompt.j2", DEFAULT_PROMPT)?);
-            let (model, thread) =
+            let start = || {
                 analysis::start(&runtime, &package, &settings.analysis, tier, decoder_metrics)
-                    .with_context(|| format!("tier 2 package {}", package.dir().display()))?;
+                    .with_context(|| format!("tier 2 package {}", package.dir().display()))
+            };
+            let (model, thread) =
+                cpu_priority::with_priority(settings.analysis.cpu_priority, start)?;
             analysis = Some(Arc::new(model) as Arc<dyn AnalysisModel>);
             worker = Some(thread);
         }

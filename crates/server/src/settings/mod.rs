@@ -17,8 +17,8 @@ pub(crate) use check::DEADLINE_MS;
 pub use environment::{CONFIG_VARIABLE, LOG_VARIABLE, keys};
 pub use locate::locate;
 pub use sections::{
-    Analysis, AnalysisOrder, ExecutionProvider, Http, LedgerFile, Log, LogFormat, Narrative,
-    PolicyFile, Runtime, Screening, Shutdown, Velocity,
+    Analysis, AnalysisOrder, CpuPriority, ExecutionProvider, Http, LedgerFile, Log, LogFormat,
+    Narrative, PolicyFile, Runtime, Screening, Shutdown, Velocity,
 };
 
 /// Everything an operator can choose. Documented in `docs/configuration.md`.

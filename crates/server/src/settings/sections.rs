@@ -142,6 +142,19 @@ pub enum AnalysisOrder {
     Amount,
 }
 
+/// How tier 2 shares the cores with all else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CpuPriority {
+    /// It computes while nothing else on the machine wants the core.
+    #[default]
+    Idle,
+    /// It has a hundredth of the share of what else wants the core.
+    Low,
+    /// As all else.
+    Normal,
+}
+
 /// When the report on an escalated transaction is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -165,6 +178,8 @@ pub struct Analysis {
     pub package: PathBuf,
     /// Threads inside one computation; 0 means as many as there are cores.
     pub intra_threads: usize,
+    /// How its threads share the cores with tier 1.
+    pub cpu_priority: CpuPriority,
     /// Most analyses that are written side by side.
     pub max_batch_size: usize,
     /// Most analyses that wait; more get the policy's fallback.
@@ -189,6 +204,7 @@ impl Default for Analysis {
             enabled: true,
             package: "models/analysis".into(),
             intra_threads: 0,
+            cpu_priority: CpuPriority::default(),
             max_batch_size: 8,
             max_queue_depth: 64,
             order: AnalysisOrder::default(),

@@ -57,6 +57,7 @@ pub async fn run(settings: &Settings, out: &mut (dyn Write + Send)) -> anyhow::R
     }
     if settings.wants(Part::Precision) {
         precision::compare(&mut figures, settings, &runtime).await?;
+        precision::forced_runs(&mut figures, settings, &runtime).await?;
         figures.table(out, "precision")?;
     }
     if settings.wants(Part::Shelter) {

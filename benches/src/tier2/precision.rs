@@ -77,6 +77,42 @@ pub async fn compare(
     Ok(())
 }
 
+/// The shipped decoder, by the shortest run of forced tokens that is fed at once.
+///
+/// # Errors
+/// When it fails.
+pub async fn forced_runs(
+    figures: &mut Figures,
+    settings: &Settings,
+    runtime: &Runtime,
+) -> anyhow::Result<()> {
+    let dir = std::path::Path::new("models/analysis");
+    let (read, written, schema, prefix) = (512, 192, true, None);
+    let options = Options { slots: 8, read, written, schema, prefix, forced_run: None };
+    let encoder = load(runtime, dir, &options)?.encoder();
+    let texts = golden_texts()?;
+    let encode = |text: &String| Ok(encoder.encode(text)?);
+    let prompts: Arc<[EncodedPrompt]> = texts.iter().map(encode).collect::<anyhow::Result<_>>()?;
+    let mut engines = Vec::new();
+    for run in [2, 4, 8, 1000] {
+        let options = Options { forced_run: Some(run), ..options.clone() };
+        engines.push((run, Served::start(runtime, dir, &options)?));
+    }
+    let duration = settings.window() / 2;
+    for _ in 0..settings.rounds {
+        for (run, engine) in &engines {
+            for callers in [1, 8] {
+                let window = Window { callers, warm_up: duration / 4, duration };
+                let measured = engine.reports(&prompts, window).await?;
+                let label =
+                    format!("precision int8, forced runs from {run}: x{callers}, reports/s");
+                figures.add(&label, measured.per_second);
+            }
+        }
+    }
+    Ok(())
+}
+
 fn share(answers: &[Generation], holds: impl Fn(&Generation) -> bool) -> f64 {
     answers.iter().filter(|answer| holds(answer)).count() as f64 / answers.len().max(1) as f64
 }

@@ -6,6 +6,7 @@
 //! | [`closed`] | a number of callers that ask again as soon as they are answered |
 //! | [`llama`] | llama.cpp's server, started with given settings and asked for reports |
 //! | [`trial`] | the settings that suit it best |
+//! | [`undisturbed`] | measures again what others disturbed |
 //! | [`decode`] | steps of the engine against steps of the graph; how long a case waits to join |
 //! | [`reports`] | reports a second, ours and llama.cpp's |
 //! | [`precision`] | the shipped decoder in FP32, INT8 and INT4 |
@@ -23,3 +24,4 @@ pub mod reports;
 pub mod settings;
 pub mod shelter;
 pub mod trial;
+pub mod undisturbed;

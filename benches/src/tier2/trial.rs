@@ -7,8 +7,12 @@ use anyhow::Context;
 use super::{
     closed::Window,
     llama::{Endpoint, Options, Prompt, Settings, reports_per_second, start},
+    undisturbed::undisturbed,
 };
 use crate::tier1::process::Server;
+
+/// How often a candidate is measured while others use the machine.
+const ATTEMPTS: usize = 10;
 
 /// A server with the best of the settings tried.
 pub struct Best {
@@ -55,9 +59,11 @@ pub async fn best(
     let mut tried = Vec::new();
     let mut ahead: Option<(f64, &Settings)> = None;
     for settings in candidates {
-        let (_server, endpoint) = start(binary, settings, client).await?;
+        let (server, endpoint) = start(binary, settings, client).await?;
         let window = Window { callers: settings.slots, warm_up: trial / 4, duration: trial };
-        let rate = reports_per_second(&endpoint, prompts, window, options).await?.per_second;
+        let once = async || reports_per_second(&endpoint, prompts, window, options).await;
+        let found = undisturbed(Some(&server), ATTEMPTS, once).await?;
+        let rate = found.measured.per_second;
         tried.push((settings.describe(), rate));
         if ahead.is_none_or(|(best, _)| rate > best) {
             ahead = Some((rate, settings));

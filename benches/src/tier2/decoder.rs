@@ -54,7 +54,8 @@ pub fn load(runtime: &Runtime, dir: &Path, options: &Options) -> anyhow::Result<
     let package = Package::open(dir).with_context(|| dir.display().to_string())?;
     let intra_threads = std::thread::available_parallelism()?.get();
     let mut config = DecoderConfig {
-        session: SessionConfig { intra_threads, ..SessionConfig::default() },
+        // As tier 2 is served.
+        session: SessionConfig { intra_threads, spinning: true, ..SessionConfig::default() },
         max_batch_size: options.slots,
         max_prompt_tokens: Some(options.read),
         max_new_tokens: Some(options.written),

@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use onnx::{EncodedPrompt, Runtime};
@@ -17,7 +16,12 @@ use super::{
     llama::{self, Prompt, reports_per_second},
     settings::Settings,
     trial,
+    undisturbed::undisturbed,
 };
+use crate::tier1::process::Server;
+
+/// How often a disturbed measurement is repeated.
+const ATTEMPTS: usize = 3;
 
 /// Callers at once.
 const CALLERS: usize = 8;
@@ -85,14 +89,16 @@ impl Comparison<'_> {
             let (alone, ours) = (start(1)?, start(CALLERS)?);
             let label = |who: &str| format!("reports 33M {name}: {who}, reports/s");
             for _ in 0..self.settings.rounds {
-                let theirs = self.window(CALLERS);
-                let theirs = reports_per_second(&best.endpoint, &asked, theirs, &options).await?;
+                let window = self.window(CALLERS);
+                let ask =
+                    async || reports_per_second(&best.endpoint, &asked, window, &options).await;
+                let theirs = quietest(Some(&best.server), ask).await?;
                 figures.add(&label("llama-server x8"), theirs.per_second);
-                figures.add(&label("ours x8"), rate(&ours, &prompts, self.window(CALLERS)).await?);
-                figures.add(
-                    &label("ours, one at a time"),
-                    rate(&alone, &prompts, self.window(1)).await?,
-                );
+                let eight = quietest(None, async || ours.reports(&prompts, window).await).await?;
+                figures.add(&label("ours x8"), eight.per_second);
+                let one = self.window(1);
+                let one = quietest(None, async || alone.reports(&prompts, one).await).await?;
+                figures.add(&label("ours, one at a time"), one.per_second);
             }
             let ratio = figures.ratio(&label("ours x8"), &label("llama-server x8"));
             let settings = best.settings.describe();
@@ -126,7 +132,7 @@ impl Comparison<'_> {
             let prompts = self.cases(&contest.ours, &with, &instruction)?;
             let asked = tokens(&prompts);
             let plain = llama::Settings::new(&contest.theirs, CALLERS, 1024, 2);
-            let (_server, endpoint) =
+            let (server, endpoint) =
                 llama::start(&self.settings.llama_server, &plain, self.client).await?;
             let ours = Served::start(self.runtime, &contest.ours, &with)?;
             let bare = Options { prefix: None, ..with.clone() };
@@ -135,14 +141,12 @@ impl Comparison<'_> {
             let label = |who: &str| format!("cached {model} {name}: {who}");
             for _ in 0..self.settings.rounds {
                 let window = self.window(CALLERS);
-                let theirs = reports_per_second(&endpoint, &asked, window, &options).await?;
-                note(figures, &label("llama-server x8"), &theirs);
-                note(figures, &label("ours x8"), &ours.reports(&prompts, window).await?);
-                note(
-                    figures,
-                    &label("ours x8, no cache"),
-                    &uncached.reports(&prompts, window).await?,
-                );
+                let ask = async || reports_per_second(&endpoint, &asked, window, &options).await;
+                note(figures, &label("llama-server x8"), &quietest(Some(&server), ask).await?);
+                let with = quietest(None, async || ours.reports(&prompts, window).await).await?;
+                note(figures, &label("ours x8"), &with);
+                let without = async || uncached.reports(&prompts, window).await;
+                note(figures, &label("ours x8, no cache"), &quietest(None, without).await?);
             }
             let per_second = |who: &str| format!("{}, reports/s", label(who));
             let ratio = figures.ratio(&per_second("ours x8"), &per_second("llama-server x8"));
@@ -173,14 +177,12 @@ fn note(figures: &mut Figures, label: &str, measured: &Measured) {
     figures.add(&format!("{label}, tokens written of each"), written);
 }
 
-async fn rate(
-    served: &Served,
-    prompts: &Arc<[EncodedPrompt]>,
-    window: Window,
-) -> anyhow::Result<f64> {
-    // What the other engine has heated must not count against this one.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    Ok(served.reports(prompts, window).await?.per_second)
+/// The measurement that others disturbed least.
+async fn quietest<Measure>(server: Option<&Server>, measure: Measure) -> anyhow::Result<Measured>
+where
+    Measure: AsyncFnMut() -> anyhow::Result<Measured>,
+{
+    Ok(undisturbed(server, ATTEMPTS, measure).await?.measured)
 }
 
 fn tokens(prompts: &[EncodedPrompt]) -> Vec<Prompt> {

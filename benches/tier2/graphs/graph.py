@@ -173,34 +173,6 @@ def quantized(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     return quantizer.model.model
 
 
-def last_only(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with logits of the last position alone, as `prune_lm_head` makes it."""
-    pruned = onnx.ModelProto()
-    pruned.CopyFrom(model)
-    nodes = pruned.graph.node
-    head = next(node for node in nodes if "logits" in node.output)
-    minus_one, gathered = "/model/constants/INT64/-1", "/lm_head/prune/Gather/output_0"
-    kept = "/lm_head/prune/Unsqueeze/output_0"
-    value = numpy_helper.from_array(np.array(-1, np.int64), minus_one)
-    before = [
-        helper.make_node(
-            "Constant", [], [minus_one], minus_one.replace("constants", "constant_nodes"),
-            value=value,
-        ),
-        helper.make_node(
-            "Gather", [head.input[0], minus_one], [gathered], "/lm_head/prune/Gather", axis=1
-        ),
-        helper.make_node("Unsqueeze", [gathered, ONE_LIST], [kept], "/lm_head/prune/Unsqueeze"),
-    ]
-    for node in before:
-        nodes.insert(list(nodes).index(head), node)
-    head.input[0] = kept
-    logits = next(output for output in pruned.graph.output if output.name == "logits")
-    logits.type.tensor_type.shape.dim[1].Clear()
-    logits.type.tensor_type.shape.dim[1].dim_value = 1
-    return pruned
-
-
 def write_package(model: onnx.ModelProto, decoder: Decoder, folder: Path) -> None:
     """A folder as the builder leaves it: graph, weights beside it, configuration, tokenizer."""
     folder.mkdir(parents=True)

@@ -3,8 +3,8 @@
     packages.py [--out target/bench/tier2]
 
 `random-33m` is a Llama of 33M seeded random weights; `shipped` is models/analysis, turned back
-into floats. Each has a package per precision, `fp32`, `int8` and `int4`, the same with logits of
-the last position alone (`-last`), and llama.cpp's files of the same weights. A set that is there
+into floats. Each has a package per precision, `fp32`, `int8` and `int4`, the same rewritten as the
+shipped one is, which computes the last position alone from the last attention on (`-last`), and llama.cpp's files of the same weights. A set that is there
 already stays.
 """
 
@@ -13,13 +13,17 @@ from __future__ import annotations
 import argparse
 import logging
 import shutil
+import sys
 from pathlib import Path
 
 import onnx
 
 import gguf_file
 import weights
-from graph import Builder, last_only, quantized, write_package
+from graph import Builder, quantized, write_package
+
+sys.path.append(str(weights.ROOT / "models/training"))
+from weir_training.analysis.last_token import Unrecognised, last_token  # noqa: E402
 
 SETS = {"random-33m": weights.random, "shipped": weights.shipped}
 
@@ -31,6 +35,13 @@ def graph(name: str, decoder: weights.Decoder, precision: str) -> onnx.ModelProt
     return model if precision == "fp32" else quantized(model, precision)
 
 
+def for_last(model: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        return last_token(model)
+    except Unrecognised:
+        return model  # The shipped one is so already.
+
+
 def write_set(name: str, out: Path) -> None:
     """All of it under a temporary name first, so that a set is whole or absent."""
     decoder = SETS[name]()
@@ -39,7 +50,7 @@ def write_set(name: str, out: Path) -> None:
     folder.mkdir(parents=True)
     for precision in ("fp32", "int8", "int4"):
         model = graph(name, decoder, precision)
-        write_package(last_only(model), decoder, folder / f"{precision}-last")
+        write_package(for_last(model), decoder, folder / f"{precision}-last")
         write_package(model, decoder, folder / precision)
     for precision in gguf_file.TYPES:
         gguf_file.write(decoder, name, precision, folder / f"{precision}.gguf")

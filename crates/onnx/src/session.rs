@@ -59,6 +59,9 @@ pub struct SessionConfig {
     pub optimization: GraphOptimization,
     /// Whether activations come from ONNX Runtime's arena, which is faster and never shrinks.
     pub arena: bool,
+    /// Whether threads stay awake for a moment between two operators. Faster where a session has
+    /// several threads, and whoever else wants the core pays.
+    pub spinning: bool,
     /// What computes. Anything but the CPU keeps weights of its own for each session.
     pub provider: ExecutionProvider,
 }
@@ -69,6 +72,7 @@ impl Default for SessionConfig {
             intra_threads: 1,
             optimization: GraphOptimization::All,
             arena: true,
+            spinning: false,
             provider: ExecutionProvider::Cpu,
         }
     }
@@ -80,6 +84,7 @@ pub(crate) struct SessionFactory {
     model: PathBuf,
     optimization: GraphOptimization,
     arena: bool,
+    spinning: bool,
     provider: ExecutionProvider,
     prepacked: PrepackedWeights,
     parts: Parts,
@@ -92,6 +97,7 @@ impl SessionFactory {
             model: model.to_path_buf(),
             optimization: config.optimization,
             arena: config.arena,
+            spinning: config.spinning,
             provider: config.provider,
             prepacked: PrepackedWeights::new(),
             parts: Parts::default(),
@@ -133,7 +139,7 @@ impl SessionFactory {
             .with_execution_providers(chosen.into_iter().chain([cpu]).collect::<Vec<_>>())?
             .with_intra_threads(intra_threads.max(1))?
             .with_inter_threads(1)?
-            .with_intra_op_spinning(false)?
+            .with_intra_op_spinning(self.spinning)?
             .with_inter_op_spinning(false)?
             .with_memory_pattern(false)?
             .with_deterministic_compute(true)?

@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 
 use batching::{SequenceId, SequenceModel, StepOutcome};
 use common::decoder::{
@@ -206,7 +207,9 @@ fn control_tokens_written_in_a_prompt_are_plain_text() {
 #[test]
 fn a_running_sequence_can_be_cancelled_and_the_others_go_on() {
     let golden = golden();
-    let mut engine = engine(Some(&spec()), config());
+    // One token a step, so that nobody ends before all have joined.
+    let slowly = DecoderConfig { forced_run: NonZeroUsize::MAX, ..config() };
+    let mut engine = engine(Some(&spec()), slowly);
     let expected: Vec<_> =
         golden[..4].iter().map(|line| engine.generate(prompt(&line.input_ids)).unwrap()).collect();
     for (id, line) in (0..).map(SequenceId).zip(&golden[..4]) {

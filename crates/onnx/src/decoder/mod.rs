@@ -39,7 +39,7 @@ use crate::tokenizer::SafeTokenizer;
 
 const MAX_NEW_TOKENS_DEFAULT: usize = 256;
 const PREFILL_CHUNK: NonZeroUsize = NonZeroUsize::new(128).unwrap();
-const FORCED_RUN: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+const FORCED_RUN: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// When prompts may join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

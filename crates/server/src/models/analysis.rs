@@ -20,7 +20,7 @@ use screening::{
 use tokio::time::Instant;
 
 use super::{or_cores, reference, tier_error};
-use crate::settings::{Analysis, AnalysisOrder};
+use crate::settings::{Analysis, AnalysisOrder, CpuPriority};
 
 /// Tier 2 as the cascade sees it.
 pub(super) struct DecoderTier {
@@ -42,10 +42,13 @@ pub(super) fn start(
 ) -> anyhow::Result<(DecoderTier, SequenceWorker)> {
     let bound = |value: usize| NonZeroUsize::new(value).context("a bound of 0");
     let intra_threads = or_cores(settings.intra_threads);
+    // Who computes only on a core that nobody wants may as well stay awake on it.
+    let spinning = settings.cpu_priority == CpuPriority::Idle;
     let config = DecoderConfig {
-        session: SessionConfig { intra_threads, ..SessionConfig::default() },
+        session: SessionConfig { intra_threads, spinning, ..SessionConfig::default() },
         max_batch_size: settings.max_batch_size,
         prefill_chunk: bound(settings.prefill_chunk_tokens)?,
+        forced_run: bound(settings.forced_run_tokens)?,
         instruction_prefix: instruction_prefix(package)?,
         ..DecoderConfig::default()
     };

@@ -18,7 +18,7 @@ impl Settings {
         if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
     }
 
-    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 25] {
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 26] {
         let (http, screening, analysis) = (&self.http, &self.screening, &self.analysis);
         [
             ("http.threads", http.threads as u64, 0..=1024),
@@ -40,6 +40,7 @@ impl Settings {
             ("analysis.max_batch_size", analysis.max_batch_size as u64, 1..=256),
             ("analysis.max_queue_depth", analysis.max_queue_depth as u64, 1..=1_000_000),
             ("analysis.prefill_chunk_tokens", analysis.prefill_chunk_tokens as u64, 1..=65_536),
+            ("analysis.forced_run_tokens", analysis.forced_run_tokens as u64, 1..=65_536),
             ("analysis.report_deadline_ms", analysis.report_deadline_ms, 1..=600_000),
             ("analysis.answer_reserve_ms", analysis.answer_reserve_ms, 0..=10_000),
             ("velocity.max_entities", self.velocity.max_entities as u64, 1..=1_000_000_000),

@@ -188,6 +188,9 @@ pub struct Analysis {
     pub order: AnalysisOrder,
     /// Most tokens of a prompt that are computed between two steps of the analyses under way.
     pub prefill_chunk_tokens: usize,
+    /// The shortest run of tokens that is fed at once: one chosen, and those the schema forces
+    /// behind it.
+    pub forced_run_tokens: usize,
     /// When the report is written.
     pub narrative: Narrative,
     /// How long a report may take that is written after the answer.
@@ -209,6 +212,7 @@ impl Default for Analysis {
             max_queue_depth: 64,
             order: AnalysisOrder::default(),
             prefill_chunk_tokens: 128,
+            forced_run_tokens: 2,
             narrative: Narrative::default(),
             report_deadline_ms: 60_000,
             second_pass: false,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use batching::{BatchingMetrics, SequenceConfig, SequenceHandle, SequenceWorker, Started};
 use onnx::{
     BareDecoder, ChoiceProbe, DecodeRequest, Decoder, DecoderConfig, DecoderEngine, DecoderMetrics,
@@ -16,6 +16,10 @@ use onnx::{
 use package::{DecoderGolden, Package, read_golden};
 use prometheus::Registry;
 use screening::{REPORT_PREFIX, report_schema, verdict_words};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 
 use super::closed::{Measured, Tokens, Window, closed_loop};
 
@@ -114,8 +118,17 @@ impl Served {
     /// When it does not load.
     pub fn start(runtime: &Runtime, dir: &Path, options: &Options) -> anyhow::Result<Self> {
         let metrics = BatchingMetrics::register(&Registry::new())?.sequences("analysis");
-        let engine = engine(runtime, dir, options)?;
-        let (handle, worker) = SequenceWorker::spawn(engine, &SequenceConfig::default(), metrics)?;
+        let start = || -> anyhow::Result<_> {
+            let thread = thread_native_id();
+            let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+            set_thread_priority_and_policy(thread, ThreadPriority::Min, idle)
+                .map_err(|error| anyhow!("{error}"))?;
+            let engine = engine(runtime, dir, options)?;
+            Ok(SequenceWorker::spawn(engine, &SequenceConfig::default(), metrics)?)
+        };
+        // Threads inherit the priority, as they do where tier 2 is served.
+        let started = std::thread::scope(|scope| scope.spawn(start).join());
+        let (handle, worker) = started.map_err(|_| anyhow!("a thread panicked"))??;
         Ok(Self { handle, _worker: worker })
     }
 

@@ -25,11 +25,11 @@ const ATTEMPTS: usize = 3;
 
 /// Callers at once.
 const CALLERS: usize = 8;
-/// About five hundred tokens that every prompt of the second comparison starts with.
+/// Nearly five hundred tokens that every prompt of the second comparison starts with.
 const INSTRUCTION: &str = "You are the fraud analyst of a payment company. Judge the case below \
     and answer with one report as compact JSON: the verdict first, then the typology, the reasons \
     by their codes, the action and a short narrative. State no number that is not in the case. ";
-const REPEATS: usize = 6;
+const REPEATS: usize = 5;
 
 /// What one comparison is made of.
 pub struct Comparison<'a> {
@@ -119,7 +119,7 @@ impl Comparison<'_> {
     pub async fn cached(&self, figures: &mut Figures, model: &str) -> anyhow::Result<()> {
         let instruction = INSTRUCTION.repeat(REPEATS);
         let written = if model == "shipped" { 190 } else { 80 };
-        let (read, schema) = (820, true);
+        let (read, schema) = (810, true);
         let prefix = Some(instruction.clone());
         let with = Options { slots: CALLERS, read, written, schema, prefix, forced_run: None };
         let options = llama::Options {

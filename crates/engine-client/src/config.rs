@@ -3,8 +3,9 @@
 use std::{fmt, time::Duration};
 
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
-use crate::{breaker::BreakerConfig, dialect::Dialect};
+use crate::{breaker::BreakerConfig, dialect::Dialect, error::ConfigError};
 
 /// A secret sent as `Authorization: Bearer`. It has no serialization, and its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
@@ -119,6 +120,36 @@ impl Default for Config {
             breaker: BreakerConfig::default(),
             max_response_bytes: 2 * 1024 * 1024,
             use_environment_proxy: false,
+        }
+    }
+}
+
+impl Config {
+    /// Whether the settings make sense, without opening anything.
+    ///
+    /// # Errors
+    /// When they do not; the message names the setting, never its value.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let breaker = &self.breaker;
+        let rules = [
+            (self.max_concurrency >= 1, "max_concurrency is at least 1"),
+            (
+                self.max_concurrency.saturating_add(self.max_waiting) <= Semaphore::MAX_PERMITS,
+                "max_concurrency and max_waiting are too large",
+            ),
+            (self.attempts >= 1, "attempts is at least 1"),
+            (self.top_logprobs <= 20, "top_logprobs is at most 20"),
+            (self.max_response_bytes >= 1024, "max_response_bytes is at least 1024"),
+            (breaker.minimum_calls >= 1, "the breaker's minimum_calls is at least 1"),
+            (breaker.trial_calls >= 1, "the breaker's trial_calls is at least 1"),
+            (
+                breaker.failure_ratio > 0.0 && breaker.failure_ratio <= 1.0,
+                "the breaker's failure_ratio is above 0 and at most 1",
+            ),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(ConfigError::Setting((*rule).into())),
+            None => Ok(()),
         }
     }
 }

@@ -38,7 +38,7 @@ use crate::session::{SessionConfig, SessionFactory};
 use crate::tokenizer::SafeTokenizer;
 
 const MAX_NEW_TOKENS_DEFAULT: usize = 256;
-const PREFILL_CHUNK: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+const PREFILL_CHUNK: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 const FORCED_RUN: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// When prompts may join.

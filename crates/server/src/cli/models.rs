@@ -100,7 +100,7 @@ fn verify(runtime: &Runtime, package: &Package) -> anyhow::Result<Verification> 
                 package,
                 &grammar(),
                 model,
-                &|answer| margin(&answer.opening),
+                &|answer| margin(&answer.opening.choice),
                 &config,
             )?
         }

@@ -108,7 +108,7 @@ impl AnalysisModel for DecoderTier {
         };
         let started = self.handle.start(request, terms).await.map_err(tier_error)?;
         let Opened { first: opening, queue, run } = &started.opened;
-        let probability = self.calibration.probability(margin(opening));
+        let probability = self.calibration.probability(margin(&opening.choice));
         let judgement = Judgement {
             verdict: most_probable(opening)?,
             score: Score::new(probability).map_err(TierError::Failed)?,
@@ -135,17 +135,17 @@ async fn report(started: StartedReport) -> Result<Written, TierError> {
     Ok(Written { text: generation.text, run: generated.run })
 }
 
-fn probability_of(opening: &Opening, verdict: Verdict) -> f64 {
-    let found = opening.choice.iter().find(|(word, _)| word == verdict.as_str());
+fn probability_of(named: &[(String, f64)], verdict: Verdict) -> f64 {
+    let found = named.iter().find(|(word, _)| word == verdict.as_str());
     found.map_or(0.0, |(_, probability)| *probability)
 }
 
-/// Log-odds of fraud from the verdict's token probabilities: `suspicious` counts half for
+/// Log-odds of fraud from the probabilities of the verdict's words: `suspicious` counts half for
 /// either side, so that the margin rises from `legitimate` over `suspicious` to `fraud`.
-pub(crate) fn margin(opening: &Opening) -> f64 {
-    let half = 0.5 * probability_of(opening, Verdict::Suspicious);
-    let fraud = probability_of(opening, Verdict::Fraud) + half;
-    let legitimate = probability_of(opening, Verdict::Legitimate) + half;
+pub(crate) fn margin(named: &[(String, f64)]) -> f64 {
+    let half = 0.5 * probability_of(named, Verdict::Suspicious);
+    let fraud = probability_of(named, Verdict::Fraud) + half;
+    let legitimate = probability_of(named, Verdict::Legitimate) + half;
     fraud.max(f64::MIN_POSITIVE).ln() - legitimate.max(f64::MIN_POSITIVE).ln()
 }
 
@@ -153,6 +153,8 @@ fn most_probable(opening: &Opening) -> Result<Verdict, TierError> {
     Verdict::ALL
         .iter()
         .copied()
-        .max_by(|a, b| probability_of(opening, *a).total_cmp(&probability_of(opening, *b)))
+        .max_by(|a, b| {
+            probability_of(&opening.choice, *a).total_cmp(&probability_of(&opening.choice, *b))
+        })
         .ok_or_else(|| TierError::Failed("no verdict".into()))
 }

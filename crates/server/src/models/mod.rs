@@ -4,22 +4,25 @@
 mod analysis;
 mod cpu_priority;
 mod offline;
+mod remote;
 mod screening_tier;
 
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
-use batching::{BatchError, BatchPool, BatchingMetrics, SequenceWorker};
+use batching::{BatchError, BatchPool, BatchingMetrics, SequenceMetrics, SequenceWorker};
 use domain::PackageRef;
 use onnx::{Runtime, RuntimeConfig};
 use package::{Package, Template};
 use prometheus::Registry;
 use screening::{AnalysisModel, Renderer, ScreeningModel, TierError};
 
-use crate::settings::{Settings, locate};
+use self::remote::Probing;
+use crate::settings::{EngineKind, Settings, locate};
 
 pub(crate) use analysis::{grammar, margin};
 pub(crate) use offline::{OfflineClassifier, offline_screener};
+pub(crate) use remote::dialects;
 
 /// Both tiers, running.
 pub struct Models {
@@ -35,7 +38,13 @@ pub struct Models {
 /// The threads behind both tiers.
 struct Threads {
     screening: BatchPool,
-    analysis: Option<SequenceWorker>,
+    analysis: Option<AnalysisThreads>,
+}
+
+/// What runs behind tier 2.
+enum AnalysisThreads {
+    Embedded(SequenceWorker),
+    Remote(Probing),
 }
 
 /// What a bare export, which has no template of its own, is fed with: the shipped one.
@@ -52,7 +61,9 @@ impl Models {
         let library = settings.runtime.library.as_deref().map(locate);
         let runtime = Runtime::load(&RuntimeConfig { library })?;
         let batching = BatchingMetrics::register(registry)?;
+        // All series are there whichever engine is chosen.
         let decoder_metrics = onnx::DecoderMetrics::register(registry)?;
+        let engine_metrics = engine_client::Metrics::register(registry)?;
 
         let package = open(&settings.screening.package)?;
         let input = template(&package, "input.j2", DEFAULT_INPUT)?;
@@ -61,34 +72,65 @@ impl Models {
             screening_tier::start(&runtime, &package, &settings.screening, tier)
                 .with_context(|| format!("tier 1 package {}", package.dir().display()))?;
 
-        let (mut analysis, mut worker, mut prompt) = (None, None, None);
         let tier = batching.sequences("analysis");
-        if settings.analysis.enabled {
-            let package = open(&settings.analysis.package)?;
-            prompt = Some(template(&package, "prompt.j2", DEFAULT_PROMPT)?);
-            let start = || {
-                analysis::start(&runtime, &package, &settings.analysis, tier, decoder_metrics)
-                    .with_context(|| format!("tier 2 package {}", package.dir().display()))
-            };
-            let (model, thread) =
-                cpu_priority::with_priority(settings.analysis.cpu_priority, start)?;
-            analysis = Some(Arc::new(model) as Arc<dyn AnalysisModel>);
-            worker = Some(thread);
+        let parts = AnalysisParts { runtime: &runtime, tier, decoder_metrics, engine_metrics };
+        let started = settings.analysis.enabled.then(|| parts.start(settings)).transpose()?;
+        let (mut analysis, mut threads, mut prompt) = (None, None, None);
+        if let Some((model, thread, template)) = started {
+            (analysis, threads, prompt) = (Some(model), Some(thread), Some(template));
         }
         Ok(Self {
             screening: Arc::new(screening),
             analysis,
             renderer: Renderer::new(input, prompt),
-            threads: Threads { screening: pool, analysis: worker },
+            threads: Threads { screening: pool, analysis: threads },
         })
     }
 
     /// Finishes what was admitted and joins the threads. Blocks.
     pub fn shutdown(self) {
-        if let Some(worker) = self.threads.analysis {
-            worker.shutdown();
+        match self.threads.analysis {
+            Some(AnalysisThreads::Embedded(worker)) => worker.shutdown(),
+            Some(AnalysisThreads::Remote(probing)) => probing.stop(),
+            None => {}
         }
         self.threads.screening.shutdown();
+    }
+}
+
+/// What tier 2 is started with.
+struct AnalysisParts<'a> {
+    runtime: &'a Runtime,
+    tier: SequenceMetrics,
+    decoder_metrics: onnx::DecoderMetrics,
+    engine_metrics: engine_client::Metrics,
+}
+
+type StartedAnalysis = (Arc<dyn AnalysisModel>, AnalysisThreads, Template);
+
+impl AnalysisParts<'_> {
+    fn start(self, settings: &Settings) -> anyhow::Result<StartedAnalysis> {
+        let package = open(&settings.analysis.package)?;
+        let prompt = template(&package, "prompt.j2", DEFAULT_PROMPT)?;
+        let place = || format!("tier 2 package {}", package.dir().display());
+        let (model, threads) = match settings.analysis.engine {
+            EngineKind::Embedded => {
+                let Self { runtime, tier, decoder_metrics, .. } = self;
+                let load = || {
+                    analysis::start(runtime, &package, &settings.analysis, tier, decoder_metrics)
+                };
+                let priority = settings.analysis.cpu_priority;
+                let started = cpu_priority::with_priority(priority, load);
+                let (model, worker) = started.with_context(place)?;
+                (Arc::new(model) as Arc<dyn AnalysisModel>, AnalysisThreads::Embedded(worker))
+            }
+            EngineKind::OpenAi => {
+                let started = remote::start(&package, &settings.engine, self.engine_metrics);
+                let (model, probing) = started.with_context(|| settings.engine.url.clone())?;
+                (Arc::new(model) as Arc<dyn AnalysisModel>, AnalysisThreads::Remote(probing))
+            }
+        };
+        Ok((model, threads, prompt))
     }
 }
 

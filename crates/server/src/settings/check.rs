@@ -18,8 +18,9 @@ impl Settings {
         if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
     }
 
-    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 26] {
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 33] {
         let (http, screening, analysis) = (&self.http, &self.screening, &self.analysis);
+        let engine = &self.engine;
         [
             ("http.threads", http.threads as u64, 0..=1024),
             ("http.max_connections", http.max_connections as u64, 1..=1_000_000),
@@ -43,6 +44,13 @@ impl Settings {
             ("analysis.forced_run_tokens", analysis.forced_run_tokens as u64, 1..=65_536),
             ("analysis.report_deadline_ms", analysis.report_deadline_ms, 1..=600_000),
             ("analysis.answer_reserve_ms", analysis.answer_reserve_ms, 0..=10_000),
+            ("engine.max_concurrency", engine.max_concurrency as u64, 1..=4096),
+            ("engine.max_waiting", engine.max_waiting as u64, 0..=1_000_000),
+            ("engine.max_tokens", u64::from(engine.max_tokens), 16..=65_536),
+            ("engine.attempts", u64::from(engine.attempts), 1..=10),
+            ("engine.connect_timeout_ms", engine.connect_timeout_ms, 1..=60_000),
+            ("engine.breaker_window_ms", engine.breaker_window_ms, 100..=3_600_000),
+            ("engine.breaker_open_ms", engine.breaker_open_ms, 10..=3_600_000),
             ("velocity.max_entities", self.velocity.max_entities as u64, 1..=1_000_000_000),
             (
                 "velocity.max_events_per_entity",
@@ -69,6 +77,13 @@ impl Settings {
         }
         if let Err(error) = crate::telemetry::filter(&self.log.level) {
             problems.push(format!("log.level = {:?} is not understood: {error}", self.log.level));
+        }
+        if !["http://", "https://"].iter().any(|scheme| self.engine.url.starts_with(scheme)) {
+            problems.push("engine.url must begin with http:// or https://".to_owned());
+        }
+        if !crate::models::dialects().any(|name| name == self.engine.dialect) {
+            let names: Vec<_> = crate::models::dialects().collect();
+            problems.push(format!("engine.dialect must be one of {}", names.join(", ")));
         }
         for (key, path) in [
             ("data_dir", &self.data_dir),

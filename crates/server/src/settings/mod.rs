@@ -17,8 +17,9 @@ pub(crate) use check::DEADLINE_MS;
 pub use environment::{CONFIG_VARIABLE, LOG_VARIABLE, keys};
 pub use locate::locate;
 pub use sections::{
-    Analysis, AnalysisOrder, CpuPriority, ExecutionProvider, Http, LedgerFile, Log, LogFormat,
-    Narrative, PolicyFile, Runtime, Screening, Shutdown, Velocity,
+    Analysis, AnalysisOrder, CpuPriority, Engine, EngineEndpoint, EngineKind, ExecutionProvider,
+    Http, LedgerFile, Log, LogFormat, Narrative, PolicyFile, Runtime, Screening, Shutdown,
+    Velocity,
 };
 
 /// Everything an operator can choose. Documented in `docs/configuration.md`.
@@ -39,6 +40,8 @@ pub struct Settings {
     pub screening: Screening,
     /// Tier 2.
     pub analysis: Analysis,
+    /// Another engine for tier 2.
+    pub engine: Engine,
     /// Sliding windows.
     pub velocity: Velocity,
     /// The record of decisions.
@@ -59,6 +62,7 @@ impl Default for Settings {
             runtime: Runtime::default(),
             screening: Screening::default(),
             analysis: Analysis::default(),
+            engine: Engine::default(),
             velocity: Velocity::default(),
             ledger: LedgerFile::default(),
             policy: PolicyFile::default(),

@@ -9,11 +9,11 @@ mod support;
 
 use std::time::Duration;
 
-use domain::{DecidedBy, Outcome};
+use domain::{DecidedBy, Outcome, ParseContext, Score, Transaction};
 use futures::future::join_all;
 use package::{ClassifierGolden, DecoderGolden, Package, read_golden};
 use screening::{
-    AnalysisModel, Case, Extent, Judgement, Priority, Report, Scored, ScreenOptions,
+    AnalysisModel, Case, Extent, Facts, Judgement, Priority, Report, Scored, ScreenOptions,
     supported_reasons,
 };
 use server::models::Models;
@@ -147,4 +147,21 @@ async fn escalated_frauds_come_back_with_a_grounded_report() {
         assert!(Outcome::ALL.contains(&screened.decision.outcome));
     }
     assert_eq!(analysed, 5, "too few of the samples' frauds were escalated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_the_required_fields_alone_is_read_by_both_models() {
+    let cascade = Cascade::start(screening_only());
+    let value = serde_json::json!({
+        "id": "t", "timestamp": "2026-07-01T12:00:00Z", "amount": "12.50", "currency": "EUR",
+        "account": { "id": "nobody" },
+    });
+    let context = ParseContext { now: "2026-07-01T12:00:00Z".parse().unwrap() };
+    let transaction = Transaction::parse(&value, &context).unwrap();
+    let facts = Facts::new(transaction.clone(), cascade.screener.velocity().peek(&transaction));
+    let models = shipped();
+    assert!(!models.renderer.screening_text(&facts).unwrap().is_empty());
+    let facts = facts.with_score(Score::new(0.5).unwrap());
+    let prompt = models.renderer.analysis_prompt(&facts).unwrap().unwrap();
+    assert!(prompt.starts_with("payment untyped"), "{prompt}");
 }

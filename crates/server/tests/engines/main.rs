@@ -63,7 +63,7 @@ async fn an_engine_without_probabilities_is_taken_at_its_word_and_says_so() {
 async fn whatever_an_engine_does_wrong_becomes_the_fallback() {
     let half = vec![stream_head(), event(&piece("{\"verdict\":\"fra", &[]))];
     let broken = vec![stream_head(), event(&piece("{\"verdict\":\"fra", &[])), Act::Reset];
-    let wrong = vec![
+    let wrong = [
         vec![stream_head()],
         verdict_events(),
         vec![event(&piece("risk\":1}", &[])), Act::Send(b"data: [DONE]\n\n".to_vec())],
@@ -145,7 +145,7 @@ async fn an_engine_that_keeps_failing_is_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_of_another_engine_may_come_after_the_answer() {
-    let late = vec![
+    let late = [
         vec![stream_head()],
         verdict_events(),
         vec![Act::Wait(Duration::from_millis(300))],

@@ -47,19 +47,23 @@ pub struct Client {
 }
 
 impl Client {
-    /// Checks the settings and registers the metrics. Opens no connection: an engine that is down
-    /// is met by the first request, or by [`Client::probe`].
-    ///
-    /// Registers `weir_engine_breaker_state{state}`, `weir_engine_requests_total{result}`,
-    /// `weir_engine_retries_total{reason}`, `weir_engine_request_duration_seconds`,
-    /// `weir_engine_time_to_verdict_seconds` and `weir_engine_in_flight`.
+    /// Checks the settings and registers the metrics, see [`Metrics::register`]. Opens no
+    /// connection: an engine that is down is met by the first request, or by [`Client::probe`].
     ///
     /// # Errors
     /// When a setting makes no sense, or the registry holds one of the metrics already.
     pub fn new(config: Config, registry: &Registry) -> Result<Self, ConfigError> {
-        check(&config)?;
+        config.check()?;
+        Self::with_metrics(config, Metrics::register(registry)?)
+    }
+
+    /// The same with metrics that are registered already.
+    ///
+    /// # Errors
+    /// When a setting makes no sense.
+    pub fn with_metrics(config: Config, metrics: Metrics) -> Result<Self, ConfigError> {
+        config.check()?;
         let transport = Transport::new(&config)?;
-        let metrics = Metrics::register(registry)?;
         let breaker = Breaker::new(config.breaker.clone(), Instant::now().into_std());
         let places = config.max_concurrency;
         let shared = Shared {
@@ -99,8 +103,9 @@ impl Client {
                 let to_verdict = ticket.started.elapsed();
                 self.shared.metrics.verdict(to_verdict);
                 let choice = begun.choice.clone();
+                let waited = ticket.waited;
                 let rest = Rest { begun, ticket, request, deadline: deadlines.rest };
-                Ok(Answer { choice, to_verdict, rest })
+                Ok(Answer { choice, waited, to_verdict, rest })
             }
             Err(error) => {
                 ticket.settle(Err(&error));
@@ -146,6 +151,8 @@ impl Client {
 pub struct Answer {
     /// The verdict. It is the engine's word before the report was checked as a whole.
     pub choice: Choice,
+    /// From the call to the place among those under way.
+    pub waited: Duration,
     /// From the call to the verdict.
     pub to_verdict: Duration,
     /// The report, which may still be being written.
@@ -207,29 +214,5 @@ impl Rest {
                 Err(error)
             }
         }
-    }
-}
-
-fn check(config: &Config) -> Result<(), ConfigError> {
-    let breaker = &config.breaker;
-    let rules = [
-        (config.max_concurrency >= 1, "max_concurrency is at least 1"),
-        (
-            config.max_concurrency.saturating_add(config.max_waiting) <= Semaphore::MAX_PERMITS,
-            "max_concurrency and max_waiting are too large",
-        ),
-        (config.attempts >= 1, "attempts is at least 1"),
-        (config.top_logprobs <= 20, "top_logprobs is at most 20"),
-        (config.max_response_bytes >= 1024, "max_response_bytes is at least 1024"),
-        (breaker.minimum_calls >= 1, "the breaker's minimum_calls is at least 1"),
-        (breaker.trial_calls >= 1, "the breaker's trial_calls is at least 1"),
-        (
-            breaker.failure_ratio > 0.0 && breaker.failure_ratio <= 1.0,
-            "the breaker's failure_ratio is above 0 and at most 1",
-        ),
-    ];
-    match rules.iter().find(|(holds, _)| !holds) {
-        Some((_, rule)) => Err(ConfigError::Setting((*rule).into())),
-        None => Ok(()),
     }
 }

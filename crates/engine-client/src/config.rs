@@ -2,9 +2,11 @@
 
 use std::{fmt, time::Duration};
 
+use reqwest::header::HeaderValue;
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
-use crate::{breaker::BreakerConfig, dialect::Dialect};
+use crate::{breaker::BreakerConfig, dialect::Dialect, error::ConfigError};
 
 /// A secret sent as `Authorization: Bearer`. It has no serialization, and its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
@@ -121,6 +123,66 @@ impl Default for Config {
             use_environment_proxy: false,
         }
     }
+}
+
+impl Config {
+    /// Whether the settings make sense, without opening anything.
+    ///
+    /// # Errors
+    /// When they do not; the message names the setting, never its value.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let breaker = &self.breaker;
+        let rules = [
+            (self.max_concurrency >= 1, "max_concurrency is at least 1"),
+            (
+                self.max_concurrency.saturating_add(self.max_waiting) <= Semaphore::MAX_PERMITS,
+                "max_concurrency and max_waiting are too large",
+            ),
+            (self.attempts >= 1, "attempts is at least 1"),
+            (self.top_logprobs <= 20, "top_logprobs is at most 20"),
+            (self.max_response_bytes >= 1024, "max_response_bytes is at least 1024"),
+            (breaker.minimum_calls >= 1, "the breaker's minimum_calls is at least 1"),
+            (breaker.trial_calls >= 1, "the breaker's trial_calls is at least 1"),
+            (
+                breaker.failure_ratio > 0.0 && breaker.failure_ratio <= 1.0,
+                "the breaker's failure_ratio is above 0 and at most 1",
+            ),
+        ];
+        if let Some((_, rule)) = rules.iter().find(|(holds, _)| !holds) {
+            return Err(setting(rule));
+        }
+        self.url()?;
+        self.authorization()?;
+        Ok(())
+    }
+
+    /// The root's address.
+    pub(crate) fn url(&self) -> Result<reqwest::Url, ConfigError> {
+        let url = reqwest::Url::parse(root(&self.base_url));
+        let url = url.map_err(|_| setting("base_url is not a URL"))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(setting("base_url is an http or https address"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(setting("base_url holds no credentials: use the API key"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(setting("base_url is an address alone, without a query"));
+        }
+        Ok(url)
+    }
+
+    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, ConfigError> {
+        let Some(key) = &self.api_key else { return Ok(None) };
+        let mut value = HeaderValue::try_from(key.bearer())
+            .map_err(|_| setting("the API key is not a header value"))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+fn setting(what: &str) -> ConfigError {
+    ConfigError::Setting(what.into())
 }
 
 /// The root under which `/v1` lies.

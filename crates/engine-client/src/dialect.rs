@@ -27,6 +27,31 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 7] = [
+        Self::Generic,
+        Self::OpenAi,
+        Self::Vllm,
+        Self::Sglang,
+        Self::LlamaCpp,
+        Self::LlamaCppPython,
+        Self::Ollama,
+    ];
+
+    /// The engine's name, in small letters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Generic => "generic",
+            Self::OpenAi => "openai",
+            Self::Vllm => "vllm",
+            Self::Sglang => "sglang",
+            Self::LlamaCpp => "llama-server",
+            Self::LlamaCppPython => "llama-cpp-python",
+            Self::Ollama => "ollama",
+        }
+    }
+
     /// What `owned_by` in `GET /v1/models` tells.
     pub(crate) fn of_owner(owner: &str) -> Option<Self> {
         match owner {

@@ -38,6 +38,7 @@ pub use config::{ApiKey, Config, Endpoint};
 pub use dialect::Dialect;
 pub use error::{ClientError, ConfigError, FormError};
 pub use form::{Form, Request};
+pub use metrics::Metrics;
 pub use probe::{Capabilities, LogProbKind};
 pub use verdict::{Choice, LogProbs};
 pub use wire::Usage;

@@ -36,9 +36,10 @@ const RESULTS: [&str; 8] =
 const STATES: [(&str, State); 3] =
     [("closed", State::Closed), ("open", State::Open), ("half_open", State::HalfOpen)];
 
-/// Every series exists from the start.
+/// The client's metrics. They can be registered before there is a client, or without one, so that
+/// every series exists from the start.
 #[derive(Debug)]
-pub(crate) struct Metrics {
+pub struct Metrics {
     breaker: [IntGauge; STATES.len()],
     results: [IntCounter; RESULTS.len()],
     retries: [IntCounter; RetryReason::ALL.len()],
@@ -46,6 +47,8 @@ pub(crate) struct Metrics {
     time_to_verdict: Histogram,
     /// `weir_engine_in_flight`
     pub(crate) in_flight: IntGauge,
+    /// `weir_engine_probed`
+    pub(crate) probed: IntGauge,
 }
 
 impl Metrics {
@@ -59,7 +62,11 @@ impl Metrics {
     ///   were read to their end; from 1 ms.
     /// - `weir_engine_time_to_verdict_seconds`: from the call to the verdict.
     /// - `weir_engine_in_flight`: requests that hold a place.
-    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    /// - `weir_engine_probed`: 1 once a probe has found out what the engine can do.
+    ///
+    /// # Errors
+    /// When the registry holds one of them already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let breaker = IntGaugeVec::new(
             Opts::new("weir_engine_breaker_state", "1 for the circuit breaker's state."),
             &["state"],
@@ -89,6 +96,10 @@ impl Metrics {
                 "Time from the call to the verdict.",
             )?,
             in_flight: IntGauge::new("weir_engine_in_flight", "Requests to the engine under way.")?,
+            probed: IntGauge::new(
+                "weir_engine_probed",
+                "1 once a probe has found out what the engine can do.",
+            )?,
         };
         registry.register(Box::new(breaker))?;
         registry.register(Box::new(results))?;
@@ -96,6 +107,7 @@ impl Metrics {
         registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.time_to_verdict.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
+        registry.register(Box::new(metrics.probed.clone()))?;
         metrics.breaker(State::Closed);
         Ok(metrics)
     }

@@ -84,6 +84,7 @@ impl Client {
         }
         *self.shared.profile.lock() = Some(profile);
         *self.shared.capabilities.lock() = Some(capabilities.clone());
+        self.shared.metrics.probed.set(1);
         Ok(capabilities)
     }
 }

@@ -77,8 +77,12 @@ impl Shared {
         let body = profile.body(&self.config, request);
         let path = self.config.endpoint.path();
         let opened = self.transport.post(path, &body, &request.prompt).await;
-        if matches!(opened, Err(Failure::Status { code: 404, .. })) && self.config.model.is_none() {
-            // The engine may serve another model by now: look again next time.
+        if matches!(opened, Err(Failure::Status { code: 404, .. }))
+            && self.config.model.is_none()
+            && self.capabilities.lock().is_none()
+        {
+            // The engine may serve another model by now: look again next time. Not where a probe
+            // has told the caller which model answers; then only another probe may change it.
             *self.profile.lock() = None;
         }
         let mut reply = Reply::new(opened?, request.prompt.clone());
@@ -133,13 +137,21 @@ impl Drop for Passage {
 pub(crate) struct Ticket {
     pub(crate) shared: Arc<Shared>,
     pub(crate) started: Instant,
+    /// From the call to the place.
+    pub(crate) waited: Duration,
     permits: Option<[OwnedSemaphorePermit; 2]>,
     settled: bool,
 }
 
 impl Ticket {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, started: Instant::now(), permits: None, settled: false }
+        Self {
+            shared,
+            started: Instant::now(),
+            waited: Duration::ZERO,
+            permits: None,
+            settled: false,
+        }
     }
 
     /// Waits for a place: in order, up to the deadline, and not at all when too many wait.
@@ -150,6 +162,7 @@ impl Ticket {
         let place = timeout_at(deadline, Arc::clone(&self.shared.places).acquire_owned()).await;
         let place = place.map_err(|_| ClientError::Deadline)?.map_err(|_| full())?;
         self.permits = Some([room, place]);
+        self.waited = self.started.elapsed();
         self.shared.metrics.in_flight.inc();
         Ok(())
     }

@@ -132,17 +132,22 @@ async fn report(started: StartedReport) -> Result<Written, TierError> {
     Ok(Written { text: generation.text, run: generated.run })
 }
 
-fn probability_of(opening: &Opening, verdict: Verdict) -> f64 {
-    let found = opening.choice.iter().find(|(word, _)| word == verdict.as_str());
+fn probability_of(choice: &[(String, f64)], verdict: Verdict) -> f64 {
+    let found = choice.iter().find(|(word, _)| word == verdict.as_str());
     found.map_or(0.0, |(_, probability)| *probability)
+}
+
+/// See [`log_odds`].
+pub(crate) fn margin(opening: &Opening) -> f64 {
+    log_odds(&opening.choice)
 }
 
 /// Log-odds of fraud from the verdict's token probabilities: `suspicious` counts half for
 /// either side, so that the margin rises from `legitimate` over `suspicious` to `fraud`.
-pub(crate) fn margin(opening: &Opening) -> f64 {
-    let half = 0.5 * probability_of(opening, Verdict::Suspicious);
-    let fraud = probability_of(opening, Verdict::Fraud) + half;
-    let legitimate = probability_of(opening, Verdict::Legitimate) + half;
+pub(super) fn log_odds(choice: &[(String, f64)]) -> f64 {
+    let half = 0.5 * probability_of(choice, Verdict::Suspicious);
+    let fraud = probability_of(choice, Verdict::Fraud) + half;
+    let legitimate = probability_of(choice, Verdict::Legitimate) + half;
     fraud.max(f64::MIN_POSITIVE).ln() - legitimate.max(f64::MIN_POSITIVE).ln()
 }
 
@@ -150,6 +155,8 @@ fn most_probable(opening: &Opening) -> Result<Verdict, TierError> {
     Verdict::ALL
         .iter()
         .copied()
-        .max_by(|a, b| probability_of(opening, *a).total_cmp(&probability_of(opening, *b)))
+        .max_by(|a, b| {
+            probability_of(&opening.choice, *a).total_cmp(&probability_of(&opening.choice, *b))
+        })
         .ok_or_else(|| TierError::Failed("no verdict".into()))
 }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Settings, SettingsError};
+use super::{AnalysisEngine, Settings, SettingsError};
 
 /// Deadlines that a request may ask for, in milliseconds.
 pub(crate) const DEADLINE_MS: RangeInclusive<u64> = 1..=60_000;
@@ -14,7 +14,11 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         let mut problems: Vec<String> =
             self.ranges().into_iter().filter_map(out_of_range).collect();
+        problems.extend(self.engine_ranges().into_iter().filter_map(out_of_range));
         problems.extend(self.malformed());
+        if self.analysis.enabled && self.analysis.engine == AnalysisEngine::OpenAi {
+            problems.extend(self.engine.client_config().err());
+        }
         if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
     }
 
@@ -54,6 +58,24 @@ impl Settings {
                 self.shutdown.grace_ms.saturating_add(self.shutdown.delay_ms),
                 1..=3_600_000,
             ),
+        ]
+    }
+
+    fn engine_ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 12] {
+        let engine = &self.engine;
+        [
+            ("engine.max_tokens", engine.max_tokens.into(), 1..=65_536),
+            ("engine.max_concurrency", engine.max_concurrency as u64, 1..=4096),
+            ("engine.max_waiting", engine.max_waiting as u64, 0..=1_000_000),
+            ("engine.attempts", engine.attempts.into(), 1..=10),
+            ("engine.connect_timeout_ms", engine.connect_timeout_ms, 1..=60_000),
+            ("engine.breaker_window_ms", engine.breaker_window_ms, 100..=3_600_000),
+            ("engine.breaker_minimum_calls", engine.breaker_minimum_calls.into(), 1..=1_000_000),
+            ("engine.breaker_failure_percent", engine.breaker_failure_percent.into(), 1..=100),
+            ("engine.breaker_open_ms", engine.breaker_open_ms, 1..=3_600_000),
+            ("engine.breaker_open_max_ms", engine.breaker_open_max_ms, 1..=3_600_000),
+            ("engine.breaker_trial_calls", engine.breaker_trial_calls.into(), 1..=1_000),
+            ("engine.breaker_patience_ms", engine.breaker_patience_ms, 0..=60_000),
         ]
     }
 

@@ -4,6 +4,7 @@
 //! a `WEIR_…` variable that nobody reads is an error, because a misspelt limit is no limit.
 
 mod check;
+mod engine;
 mod environment;
 mod locate;
 mod sections;
@@ -14,11 +15,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::DEADLINE_MS;
+pub use engine::{Engine, EngineDialect, EngineEndpoint};
 pub use environment::{CONFIG_VARIABLE, LOG_VARIABLE, keys};
 pub use locate::locate;
 pub use sections::{
-    Analysis, AnalysisOrder, ExecutionProvider, Http, LedgerFile, Log, LogFormat, Narrative,
-    PolicyFile, Runtime, Screening, Shutdown, Velocity,
+    Analysis, AnalysisEngine, AnalysisOrder, ExecutionProvider, Http, LedgerFile, Log, LogFormat,
+    Narrative, PolicyFile, Runtime, Screening, Shutdown, Velocity,
 };
 
 /// Everything an operator can choose. Documented in `docs/configuration.md`.
@@ -39,6 +41,8 @@ pub struct Settings {
     pub screening: Screening,
     /// Tier 2.
     pub analysis: Analysis,
+    /// The engine that tier 2 asks when it is not the embedded one.
+    pub engine: Engine,
     /// Sliding windows.
     pub velocity: Velocity,
     /// The record of decisions.
@@ -59,6 +63,7 @@ impl Default for Settings {
             runtime: Runtime::default(),
             screening: Screening::default(),
             analysis: Analysis::default(),
+            engine: Engine::default(),
             velocity: Velocity::default(),
             ledger: LedgerFile::default(),
             policy: PolicyFile::default(),

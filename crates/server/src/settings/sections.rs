@@ -155,13 +155,26 @@ pub enum Narrative {
     Off,
 }
 
+/// What writes the reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnalysisEngine {
+    /// The package's own decoder, inside this process.
+    #[default]
+    Embedded,
+    /// An engine with OpenAI's API, see `[engine]`.
+    OpenAi,
+}
+
 /// Tier 2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Analysis {
     /// Whether escalated transactions are analysed at all.
     pub enabled: bool,
-    /// The model package.
+    /// What writes the reports.
+    pub engine: AnalysisEngine,
+    /// The model package. Of a remote engine's, the template and the calibration alone are used.
     pub package: PathBuf,
     /// Threads inside one computation; 0 means as many as there are cores.
     pub intra_threads: usize,
@@ -185,6 +198,7 @@ impl Default for Analysis {
     fn default() -> Self {
         Self {
             enabled: true,
+            engine: AnalysisEngine::default(),
             package: "models/analysis".into(),
             intra_threads: 0,
             max_batch_size: 8,

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use reqwest::header::HeaderValue;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
@@ -147,11 +148,41 @@ impl Config {
                 "the breaker's failure_ratio is above 0 and at most 1",
             ),
         ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, rule)) => Err(ConfigError::Setting((*rule).into())),
-            None => Ok(()),
+        if let Some((_, rule)) = rules.iter().find(|(holds, _)| !holds) {
+            return Err(setting(rule));
         }
+        self.url()?;
+        self.authorization()?;
+        Ok(())
     }
+
+    /// The root's address.
+    pub(crate) fn url(&self) -> Result<reqwest::Url, ConfigError> {
+        let url = reqwest::Url::parse(root(&self.base_url));
+        let url = url.map_err(|_| setting("base_url is not a URL"))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(setting("base_url is an http or https address"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(setting("base_url holds no credentials: use the API key"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(setting("base_url is an address alone, without a query"));
+        }
+        Ok(url)
+    }
+
+    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, ConfigError> {
+        let Some(key) = &self.api_key else { return Ok(None) };
+        let mut value = HeaderValue::try_from(key.bearer())
+            .map_err(|_| setting("the API key is not a header value"))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+fn setting(what: &str) -> ConfigError {
+    ConfigError::Setting(what.into())
 }
 
 /// The root under which `/v1` lies.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use reqwest::{
     Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
 };
 use serde_json::Value;
 
@@ -53,20 +53,10 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        let setting = |what: &str| ConfigError::Setting(what.into());
         let root = root(&config.base_url);
-        let url = reqwest::Url::parse(root).map_err(|_| setting("base_url is not a URL"))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(setting("base_url is an http or https address"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(setting("base_url holds no credentials: use the API key"));
-        }
+        let url = config.url()?;
         let mut headers = HeaderMap::new();
-        if let Some(key) = &config.api_key {
-            let mut value = HeaderValue::try_from(key.bearer())
-                .map_err(|_| setting("the API key is not a header value"))?;
-            value.set_sensitive(true);
+        if let Some(value) = config.authorization()? {
             headers.insert(AUTHORIZATION, value);
         }
         let mut builder = reqwest::Client::builder()

@@ -100,7 +100,7 @@ fn verify(runtime: &Runtime, package: &Package) -> anyhow::Result<Verification> 
                 package,
                 &grammar(),
                 model,
-                &|answer| margin(&answer.opening.choice),
+                &|answer| margin(&answer.opening),
                 &config,
             )?
         }

@@ -66,7 +66,7 @@ struct Run {
 }
 
 pub(crate) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
-    let offline = offline_screener(settings)?;
+    let offline = offline_screener(settings).await?;
     let output = match &args.output {
         Some(path) => {
             let file =

@@ -1,6 +1,6 @@
 //! `weir serve`: the service.
 
-use std::{io::Write, process::ExitCode, sync::Arc};
+use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
@@ -32,6 +32,10 @@ pub(crate) struct Args {
     check: bool,
 }
 
+/// How long the start waits for a remote engine, so that its model is named from the first decision
+/// on. One that is down does not keep it that long, and one that hangs no longer.
+const INTRODUCTION: Duration = Duration::from_secs(5);
+
 pub(crate) fn run(args: &Args, mut sources: Sources) -> anyhow::Result<ExitCode> {
     let flags = [("listen", &args.listen), ("data_dir", &args.data_dir)];
     sources.flags =
@@ -57,6 +61,7 @@ async fn serve(
     let policy_version = policy.reference().version.clone();
     let registry = Registry::new();
     let models = Models::load(settings, &registry)?;
+    models.introduced(INTRODUCTION).await;
     let ledger = Ledger::open(settings.ledger_config(), &registry).await?;
     let screener = Arc::new(Screener::new(ScreenerParts {
         velocity: Arc::new(VelocityStore::new(settings.velocity_config(), &registry)?),

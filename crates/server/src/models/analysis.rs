@@ -108,7 +108,7 @@ impl AnalysisModel for DecoderTier {
         };
         let started = self.handle.start(request, terms).await.map_err(tier_error)?;
         let Opened { first: opening, queue, run } = &started.opened;
-        let probability = self.calibration.probability(margin(&opening.choice));
+        let probability = self.calibration.probability(margin(opening));
         let judgement = Judgement {
             verdict: most_probable(opening)?,
             score: Score::new(probability).map_err(TierError::Failed)?,
@@ -135,17 +135,22 @@ async fn report(started: StartedReport) -> Result<Written, TierError> {
     Ok(Written { text: generation.text, run: generated.run })
 }
 
-fn probability_of(named: &[(String, f64)], verdict: Verdict) -> f64 {
-    let found = named.iter().find(|(word, _)| word == verdict.as_str());
+fn probability_of(choice: &[(String, f64)], verdict: Verdict) -> f64 {
+    let found = choice.iter().find(|(word, _)| word == verdict.as_str());
     found.map_or(0.0, |(_, probability)| *probability)
 }
 
-/// Log-odds of fraud from the probabilities of the verdict's words: `suspicious` counts half for
+/// See [`log_odds`].
+pub(crate) fn margin(opening: &Opening) -> f64 {
+    log_odds(&opening.choice)
+}
+
+/// Log-odds of fraud from the verdict's token probabilities: `suspicious` counts half for
 /// either side, so that the margin rises from `legitimate` over `suspicious` to `fraud`.
-pub(crate) fn margin(named: &[(String, f64)]) -> f64 {
-    let half = 0.5 * probability_of(named, Verdict::Suspicious);
-    let fraud = probability_of(named, Verdict::Fraud) + half;
-    let legitimate = probability_of(named, Verdict::Legitimate) + half;
+pub(super) fn log_odds(choice: &[(String, f64)]) -> f64 {
+    let half = 0.5 * probability_of(choice, Verdict::Suspicious);
+    let fraud = probability_of(choice, Verdict::Fraud) + half;
+    let legitimate = probability_of(choice, Verdict::Legitimate) + half;
     fraud.max(f64::MIN_POSITIVE).ln() - legitimate.max(f64::MIN_POSITIVE).ln()
 }
 

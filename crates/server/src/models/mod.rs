@@ -1,28 +1,28 @@
-//! Introduces the ONNX models to the cascade: loads both packages, starts their threads, and
-//! implements the cascade's seams on top of the batching handles.
+//! Introduces the models to the cascade: loads both packages, starts their threads, or the search
+//! for a remote engine, and implements the cascade's seams on top of them.
 
+mod acquaintance;
 mod analysis;
 mod cpu_priority;
 mod offline;
 mod remote;
 mod screening_tier;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use batching::{BatchError, BatchPool, BatchingMetrics, SequenceMetrics, SequenceWorker};
+use batching::{BatchError, BatchPool, BatchingMetrics, SequenceWorker};
 use domain::PackageRef;
 use onnx::{Runtime, RuntimeConfig};
 use package::{Package, Template};
 use prometheus::Registry;
 use screening::{AnalysisModel, Renderer, ScreeningModel, TierError};
 
-use self::remote::Probing;
-use crate::settings::{EngineKind, Settings, locate};
+use self::acquaintance::Introduction;
+use crate::settings::{AnalysisEngine, Settings, locate};
 
 pub(crate) use analysis::{grammar, margin};
 pub(crate) use offline::{OfflineClassifier, offline_screener};
-pub(crate) use remote::dialects;
 
 /// Both tiers, running.
 pub struct Models {
@@ -38,13 +38,15 @@ pub struct Models {
 /// The threads behind both tiers.
 struct Threads {
     screening: BatchPool,
-    analysis: Option<AnalysisThreads>,
+    analysis: Option<Engine>,
 }
 
-/// What runs behind tier 2.
-enum AnalysisThreads {
+/// What stands behind tier 2.
+enum Engine {
+    /// A thread of this process.
     Embedded(SequenceWorker),
-    Remote(Probing),
+    /// A server somewhere.
+    Remote(Introduction),
 }
 
 /// What a bare export, which has no template of its own, is fed with: the shipped one.
@@ -53,85 +55,89 @@ const DEFAULT_PROMPT: &str = include_str!("../../../../models/analysis/prompt.j2
 
 impl Models {
     /// Loads the packages that the settings name, checks their golden vectors, warms them up
-    /// and starts their threads.
+    /// and starts their threads. With a remote engine to be called within a Tokio runtime, which
+    /// then looks for that engine; whether it is up makes no difference here.
     ///
     /// # Errors
     /// When ONNX Runtime or a package cannot be used; the error names the file.
     pub fn load(settings: &Settings, registry: &Registry) -> anyhow::Result<Self> {
         let library = settings.runtime.library.as_deref().map(locate);
         let runtime = Runtime::load(&RuntimeConfig { library })?;
-        let batching = BatchingMetrics::register(registry)?;
-        // All series are there whichever engine is chosen.
-        let decoder_metrics = onnx::DecoderMetrics::register(registry)?;
-        let engine_metrics = engine_client::Metrics::register(registry)?;
+        let metrics = Metrics {
+            batching: BatchingMetrics::register(registry)?,
+            decoder: onnx::DecoderMetrics::register(registry)?,
+            engine: engine_client::Metrics::register(registry)?,
+        };
 
         let package = open(&settings.screening.package)?;
         let input = template(&package, "input.j2", DEFAULT_INPUT)?;
-        let tier = batching.dynamic("screening");
+        let tier = metrics.batching.dynamic("screening");
         let (screening, pool) =
             screening_tier::start(&runtime, &package, &settings.screening, tier)
                 .with_context(|| format!("tier 1 package {}", package.dir().display()))?;
 
-        let tier = batching.sequences("analysis");
-        let parts = AnalysisParts { runtime: &runtime, tier, decoder_metrics, engine_metrics };
-        let started = settings.analysis.enabled.then(|| parts.start(settings)).transpose()?;
-        let (mut analysis, mut threads, mut prompt) = (None, None, None);
-        if let Some((model, thread, template)) = started {
-            (analysis, threads, prompt) = (Some(model), Some(thread), Some(template));
+        let (mut analysis, mut engine, mut prompt) = (None, None, None);
+        // Registers its series, also where nothing is batched here.
+        let _ = metrics.batching.sequences("analysis");
+        if settings.analysis.enabled {
+            let package = open(&settings.analysis.package)?;
+            prompt = Some(template(&package, "prompt.j2", DEFAULT_PROMPT)?);
+            let (model, behind) = start_analysis(&runtime, &package, settings, metrics)
+                .with_context(|| format!("tier 2 package {}", package.dir().display()))?;
+            (analysis, engine) = (Some(model), Some(behind));
         }
         Ok(Self {
             screening: Arc::new(screening),
             analysis,
             renderer: Renderer::new(input, prompt),
-            threads: Threads { screening: pool, analysis: threads },
+            threads: Threads { screening: pool, analysis: engine },
         })
+    }
+
+    /// Waits until a remote engine has answered its first probe, or has failed to, as long as
+    /// `patience`. Not at all for the embedded one.
+    pub async fn introduced(&self, patience: Duration) {
+        if let Some(Engine::Remote(introduction)) = &self.threads.analysis {
+            introduction.attempted(patience).await;
+        }
     }
 
     /// Finishes what was admitted and joins the threads. Blocks.
     pub fn shutdown(self) {
-        match self.threads.analysis {
-            Some(AnalysisThreads::Embedded(worker)) => worker.shutdown(),
-            Some(AnalysisThreads::Remote(probing)) => probing.stop(),
-            None => {}
+        if let Some(Engine::Embedded(worker)) = self.threads.analysis {
+            worker.shutdown();
         }
         self.threads.screening.shutdown();
     }
 }
 
-/// What tier 2 is started with.
-struct AnalysisParts<'a> {
-    runtime: &'a Runtime,
-    tier: SequenceMetrics,
-    decoder_metrics: onnx::DecoderMetrics,
-    engine_metrics: engine_client::Metrics,
+/// Every engine's metrics, so that all series exist whichever engine is chosen.
+struct Metrics {
+    batching: BatchingMetrics,
+    decoder: onnx::DecoderMetrics,
+    engine: engine_client::Metrics,
 }
 
-type StartedAnalysis = (Arc<dyn AnalysisModel>, AnalysisThreads, Template);
-
-impl AnalysisParts<'_> {
-    fn start(self, settings: &Settings) -> anyhow::Result<StartedAnalysis> {
-        let package = open(&settings.analysis.package)?;
-        let prompt = template(&package, "prompt.j2", DEFAULT_PROMPT)?;
-        let place = || format!("tier 2 package {}", package.dir().display());
-        let (model, threads) = match settings.analysis.engine {
-            EngineKind::Embedded => {
-                let Self { runtime, tier, decoder_metrics, .. } = self;
-                let load = || {
-                    analysis::start(runtime, &package, &settings.analysis, tier, decoder_metrics)
-                };
-                let priority = settings.analysis.cpu_priority;
-                let started = cpu_priority::with_priority(priority, load);
-                let (model, worker) = started.with_context(place)?;
-                (Arc::new(model) as Arc<dyn AnalysisModel>, AnalysisThreads::Embedded(worker))
-            }
-            EngineKind::OpenAi => {
-                let started = remote::start(&package, &settings.engine, self.engine_metrics);
-                let (model, probing) = started.with_context(|| settings.engine.url.clone())?;
-                (Arc::new(model) as Arc<dyn AnalysisModel>, AnalysisThreads::Remote(probing))
-            }
-        };
-        Ok((model, threads, prompt))
-    }
+fn start_analysis(
+    runtime: &Runtime,
+    package: &Package,
+    settings: &Settings,
+    metrics: Metrics,
+) -> anyhow::Result<(Arc<dyn AnalysisModel>, Engine)> {
+    Ok(match settings.analysis.engine {
+        AnalysisEngine::Embedded => {
+            let tier = metrics.batching.sequences("analysis");
+            let load =
+                || analysis::start(runtime, package, &settings.analysis, tier, metrics.decoder);
+            let priority = settings.analysis.cpu_priority;
+            let (model, worker) = cpu_priority::with_priority(priority, load)?;
+            (Arc::new(model), Engine::Embedded(worker))
+        }
+        AnalysisEngine::OpenAi => {
+            let (model, introduction) = remote::start(package, &settings.engine, metrics.engine)?;
+            (Arc::new(model), Engine::Remote(introduction))
+        }
+    })
 }
 
 fn open(dir: &Path) -> anyhow::Result<Package> {

@@ -1,6 +1,6 @@
 //! The models without a server: for `weir screen` and `weir render`.
 
-use std::{path::Path, path::PathBuf, sync::Arc};
+use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use batching::BatchModel;
 use domain::Score;
@@ -51,9 +51,11 @@ impl Offline {
 }
 
 /// Builds the cascade that the settings describe; nothing is recorded.
-pub(crate) fn offline_screener(settings: &Settings) -> anyhow::Result<Offline> {
+pub(crate) async fn offline_screener(settings: &Settings) -> anyhow::Result<Offline> {
     let registry = Registry::new();
     let models = Models::load(settings, &registry)?;
+    // Nothing waits for an answer here: a slow engine may take its time.
+    models.introduced(Duration::from_secs(60)).await;
     let screener = Screener::new(ScreenerParts {
         velocity: Arc::new(VelocityStore::new(settings.velocity_config(), &registry)?),
         renderer: models.renderer.clone(),

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Settings, SettingsError};
+use super::{AnalysisEngine, Settings, SettingsError};
 
 /// Deadlines that a request may ask for, in milliseconds.
 pub(crate) const DEADLINE_MS: RangeInclusive<u64> = 1..=60_000;
@@ -14,13 +14,16 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         let mut problems: Vec<String> =
             self.ranges().into_iter().filter_map(out_of_range).collect();
+        problems.extend(self.engine_ranges().into_iter().filter_map(out_of_range));
         problems.extend(self.malformed());
+        if self.analysis.enabled && self.analysis.engine == AnalysisEngine::OpenAi {
+            problems.extend(self.engine.client_config().err());
+        }
         if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
     }
 
-    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 33] {
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 26] {
         let (http, screening, analysis) = (&self.http, &self.screening, &self.analysis);
-        let engine = &self.engine;
         [
             ("http.threads", http.threads as u64, 0..=1024),
             ("http.max_connections", http.max_connections as u64, 1..=1_000_000),
@@ -44,13 +47,6 @@ impl Settings {
             ("analysis.forced_run_tokens", analysis.forced_run_tokens as u64, 1..=65_536),
             ("analysis.report_deadline_ms", analysis.report_deadline_ms, 1..=600_000),
             ("analysis.answer_reserve_ms", analysis.answer_reserve_ms, 0..=10_000),
-            ("engine.max_concurrency", engine.max_concurrency as u64, 1..=4096),
-            ("engine.max_waiting", engine.max_waiting as u64, 0..=1_000_000),
-            ("engine.max_tokens", u64::from(engine.max_tokens), 16..=65_536),
-            ("engine.attempts", u64::from(engine.attempts), 1..=10),
-            ("engine.connect_timeout_ms", engine.connect_timeout_ms, 1..=60_000),
-            ("engine.breaker_window_ms", engine.breaker_window_ms, 100..=3_600_000),
-            ("engine.breaker_open_ms", engine.breaker_open_ms, 10..=3_600_000),
             ("velocity.max_entities", self.velocity.max_entities as u64, 1..=1_000_000_000),
             (
                 "velocity.max_events_per_entity",
@@ -66,6 +62,24 @@ impl Settings {
         ]
     }
 
+    fn engine_ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 12] {
+        let engine = &self.engine;
+        [
+            ("engine.max_tokens", engine.max_tokens.into(), 1..=65_536),
+            ("engine.max_concurrency", engine.max_concurrency as u64, 1..=4096),
+            ("engine.max_waiting", engine.max_waiting as u64, 0..=1_000_000),
+            ("engine.attempts", engine.attempts.into(), 1..=10),
+            ("engine.connect_timeout_ms", engine.connect_timeout_ms, 1..=60_000),
+            ("engine.breaker_window_ms", engine.breaker_window_ms, 100..=3_600_000),
+            ("engine.breaker_minimum_calls", engine.breaker_minimum_calls.into(), 1..=1_000_000),
+            ("engine.breaker_failure_percent", engine.breaker_failure_percent.into(), 1..=100),
+            ("engine.breaker_open_ms", engine.breaker_open_ms, 1..=3_600_000),
+            ("engine.breaker_open_max_ms", engine.breaker_open_max_ms, 1..=3_600_000),
+            ("engine.breaker_trial_calls", engine.breaker_trial_calls.into(), 1..=1_000),
+            ("engine.breaker_patience_ms", engine.breaker_patience_ms, 0..=60_000),
+        ]
+    }
+
     fn malformed(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let port = self.listen.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
@@ -77,13 +91,6 @@ impl Settings {
         }
         if let Err(error) = crate::telemetry::filter(&self.log.level) {
             problems.push(format!("log.level = {:?} is not understood: {error}", self.log.level));
-        }
-        if !["http://", "https://"].iter().any(|scheme| self.engine.url.starts_with(scheme)) {
-            problems.push("engine.url must begin with http:// or https://".to_owned());
-        }
-        if !crate::models::dialects().any(|name| name == self.engine.dialect) {
-            let names: Vec<_> = crate::models::dialects().collect();
-            problems.push(format!("engine.dialect must be one of {}", names.join(", ")));
         }
         for (key, path) in [
             ("data_dir", &self.data_dir),

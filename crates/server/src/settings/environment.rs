@@ -30,6 +30,11 @@ fn specimen() -> Settings {
     let mut settings = Settings::default();
     settings.runtime.library = Some(PathBuf::new());
     settings.policy.file = Some(PathBuf::new());
+    settings.engine.api_key_file = Some(PathBuf::new());
+    let text = || Some(String::new());
+    settings.engine.url = text();
+    settings.engine.model = text();
+    settings.engine.reasoning_effort = text();
     settings.log.format = LogFormat::Json;
     settings
 }

@@ -4,6 +4,7 @@
 //! a `WEIR_…` variable that nobody reads is an error, because a misspelt limit is no limit.
 
 mod check;
+mod engine;
 mod environment;
 mod locate;
 mod sections;
@@ -14,12 +15,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::DEADLINE_MS;
+pub use engine::{Engine, EngineDialect, EngineEndpoint};
 pub use environment::{CONFIG_VARIABLE, LOG_VARIABLE, keys};
 pub use locate::locate;
 pub use sections::{
-    Analysis, AnalysisOrder, CpuPriority, Engine, EngineEndpoint, EngineKind, ExecutionProvider,
-    Http, LedgerFile, Log, LogFormat, Narrative, PolicyFile, Runtime, Screening, Shutdown,
-    Velocity,
+    Analysis, AnalysisEngine, AnalysisOrder, CpuPriority, ExecutionProvider, Http, LedgerFile, Log,
+    LogFormat, Narrative, PolicyFile, Runtime, Screening, Shutdown, Velocity,
 };
 
 /// Everything an operator can choose. Documented in `docs/configuration.md`.
@@ -40,7 +41,7 @@ pub struct Settings {
     pub screening: Screening,
     /// Tier 2.
     pub analysis: Analysis,
-    /// Another engine for tier 2.
+    /// The engine that tier 2 asks when it is not the embedded one.
     pub engine: Engine,
     /// Sliding windows.
     pub velocity: Velocity,

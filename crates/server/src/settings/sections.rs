@@ -131,79 +131,6 @@ impl Default for Screening {
     }
 }
 
-/// What analyses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineKind {
-    /// The decoder of the package, in this process.
-    #[default]
-    Embedded,
-    /// An engine with OpenAI's API; see `[engine]`.
-    OpenAi,
-}
-
-/// Which of OpenAI's routes is asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineEndpoint {
-    /// `/v1/chat/completions`: the engine wraps the prompt in the model's chat template.
-    #[default]
-    Chat,
-    /// `/v1/completions`: the prompt reaches the model as it stands.
-    Completions,
-}
-
-/// An engine with OpenAI's API, for `analysis.engine = "openai"`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Engine {
-    /// Its address, with or without `/v1`.
-    pub url: String,
-    /// The model's name; the first that the engine lists without one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// The engine's kind; `auto` finds it out.
-    pub dialect: String,
-    /// Which route is asked.
-    pub endpoint: EngineEndpoint,
-    /// A file with the key that is sent as `Authorization: Bearer`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_key_file: Option<PathBuf>,
-    /// Most requests under way.
-    pub max_concurrency: usize,
-    /// Most requests that wait for one of them to end; more get the policy's fallback.
-    pub max_waiting: usize,
-    /// Most tokens of one report.
-    pub max_tokens: u32,
-    /// Most times that one request is sent, within its deadline.
-    pub attempts: u32,
-    /// The longest wait for a connection.
-    pub connect_timeout_ms: u64,
-    /// Over how long the circuit breaker counts failures.
-    pub breaker_window_ms: u64,
-    /// How long the engine is left alone once it has failed too often; doubles while it goes on.
-    pub breaker_open_ms: u64,
-}
-
-impl Default for Engine {
-    fn default() -> Self {
-        Self {
-            url: "http://127.0.0.1:8000".into(),
-            model: None,
-            dialect: "auto".into(),
-            endpoint: EngineEndpoint::default(),
-            api_key_file: None,
-            max_concurrency: 16,
-            max_waiting: 64,
-            max_tokens: 320,
-            attempts: 3,
-            connect_timeout_ms: 2_000,
-            breaker_window_ms: 30_000,
-            breaker_open_ms: 5_000,
-        }
-    }
-}
-
 /// Which case is analysed first when not all can.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -241,15 +168,26 @@ pub enum Narrative {
     Off,
 }
 
+/// What writes the reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnalysisEngine {
+    /// The package's own decoder, inside this process.
+    #[default]
+    Embedded,
+    /// An engine with OpenAI's API, see `[engine]`.
+    OpenAi,
+}
+
 /// Tier 2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Analysis {
     /// Whether escalated transactions are analysed at all.
     pub enabled: bool,
-    /// What analyses.
-    pub engine: EngineKind,
-    /// The model package.
+    /// What writes the reports.
+    pub engine: AnalysisEngine,
+    /// The model package. Of a remote engine's, the template and the calibration alone are used.
     pub package: PathBuf,
     /// Threads inside one computation; 0 means as many as there are cores.
     pub intra_threads: usize,
@@ -280,7 +218,7 @@ impl Default for Analysis {
     fn default() -> Self {
         Self {
             enabled: true,
-            engine: EngineKind::default(),
+            engine: AnalysisEngine::default(),
             package: "models/analysis".into(),
             intra_threads: 0,
             cpu_priority: CpuPriority::default(),

@@ -23,7 +23,7 @@ pub(crate) fn models_dir(tier: &str) -> PathBuf {
     root().join("models").join(tier)
 }
 
-fn settings(analysis: bool) -> Settings {
+pub(crate) fn settings(analysis: bool) -> Settings {
     let mut settings = Settings::default();
     settings.screening.package = models_dir("screening");
     settings.analysis.package = models_dir("analysis");

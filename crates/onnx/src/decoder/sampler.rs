@@ -3,7 +3,7 @@
 use rand::rngs::ChaCha12Rng;
 use rand::{RngExt, SeedableRng};
 
-use crate::logits::argmax;
+use crate::logits::{argmax, top};
 
 /// How tokens are chosen. A verdict never is: it is always the likeliest of its choices.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -59,6 +59,14 @@ impl From<Sampling> for Sampler {
 impl Sampler {
     pub(super) fn is_greedy(&self) -> bool {
         matches!(self, Self::Greedy)
+    }
+
+    /// A token; `None` when no logit is a number.
+    pub(super) fn choose_any(&mut self, logits: &[f32]) -> Option<u32> {
+        match self {
+            Self::Greedy => top(logits).and_then(|index| u32::try_from(index).ok()),
+            Self::Nucleus { .. } => self.choose(logits, |_| true),
+        }
     }
 
     /// A token among those allowed; `None` when no allowed logit is a number.

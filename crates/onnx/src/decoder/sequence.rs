@@ -10,7 +10,7 @@ use super::encoder::Extent;
 use super::engine::Entrant;
 use super::grammar::Grammar;
 use super::sampler::{Sampler, best};
-use crate::logits::log_sum_exp;
+use crate::logits::{log_sum_exp, top};
 
 /// Why a generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Sequence {
     fn choose(&mut self, model: &Model, logits: &[f32]) -> Result<Option<Finish>, String> {
         let nothing = || "the decoder answered no logit that is a number".to_owned();
         let Some(matcher) = self.matcher.as_mut() else {
-            let token = self.sampler.choose(logits, |_| true).ok_or_else(nothing)?;
+            let token = self.sampler.choose_any(logits).ok_or_else(nothing)?;
             return Ok(self.take(model, token));
         };
         let token = if self.generated.is_empty() {
@@ -224,7 +224,7 @@ fn allowed_token(
     logits: &[f32],
 ) -> Result<Option<u32>, String> {
     if sampler.is_greedy()
-        && let Some(top) = best(logits, |_| true)
+        && let Some(top) = top(logits).and_then(|index| u32::try_from(index).ok())
         && !end_ids.contains(&top)
         && matcher.validate_tokens(&[top]).map_err(|error| error.to_string())? == 1
     {

@@ -86,12 +86,6 @@ impl DecoderEngine {
         }
     }
 
-    /// How many tokens of every prompt the instruction prefix can save.
-    #[must_use]
-    pub fn prefix_tokens(&self) -> usize {
-        self.prefix.len()
-    }
-
     fn occupied(&self) -> usize {
         self.entering.len() + self.running.len()
     }

@@ -1,24 +1,16 @@
 //! `bench-tier1`: see `--help`.
 
-use std::{io::stdout, process::ExitCode};
+use std::io::stdout;
 
-use anyhow::bail;
-use benches::tier1::{bench, settings::Settings};
+use benches::{
+    interrupt::unless_stopped,
+    tier1::{bench, settings::Settings},
+};
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// One thread: the load generator shares the cores with the servers and must not take more.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn main() -> anyhow::Result<()> {
     let settings = Settings::parse().effective();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut out = stdout();
-    tokio::select! {
-        finished = bench::run(&settings, &mut out) => finished?,
-        // The servers end with the measurements that own them.
-        _ = terminate.recv() => bail!("stopped"),
-        _ = interrupt.recv() => bail!("stopped"),
-    }
-    Ok(ExitCode::SUCCESS)
+    unless_stopped(bench::run(&settings, &mut stdout())).await
 }

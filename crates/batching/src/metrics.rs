@@ -66,7 +66,7 @@ impl BatchingMetrics {
         );
         let first_output = HistogramOpts::new(
             "weir_time_to_first_token_seconds",
-            "From admission to the first token behind the prompt, which is the verdict.",
+            "From admission to the first output, known once the prompt is computed.",
         )
         .buckets(exponential_buckets(1e-3, 2.0, 16)?);
         Ok(Self {

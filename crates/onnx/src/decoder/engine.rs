@@ -40,9 +40,9 @@ pub(super) struct Entrant {
     /// The prompt and the answer's forced prefix.
     pub(super) tokens: Vec<u32>,
     pub(super) prompt_tokens: usize,
-    /// How many of the tokens are in the cache.
+    /// How many of the tokens are in the row where prompts are computed.
     pub(super) done: usize,
-    /// How many of them came from the prefix cache.
+    /// How many of them the prefix cache has.
     pub(super) cached: usize,
     pub(super) extent: Extent,
     pub(super) sampling: Sampling,
@@ -119,7 +119,8 @@ impl DecoderEngine {
         if let Some(grammar) = &self.model.grammar {
             tokens.extend(&grammar.prefix);
         }
-        Ok(Entrant { id, tokens, prompt_tokens, done: 0, cached: 0, extent, sampling })
+        let cached = self.shared(&tokens);
+        Ok(Entrant { id, tokens, prompt_tokens, done: 0, cached, extent, sampling })
     }
 
     /// How many leading tokens of a prompt are in the prefix's row; a last piece is left.
@@ -131,21 +132,15 @@ impl DecoderEngine {
 
     /// Computes one piece of the first prompt. Answers the logits behind it when it was the last.
     fn prefill(&mut self) -> Result<Option<Vec<f32>>, ModelError> {
-        let Some(entrant) = self.entering.front() else { return Ok(None) };
-        let row = self.config.max_batch_size - 1;
-        let mut done = entrant.done;
-        if done == 0 {
-            done = self.shared(&entrant.tokens);
-            let prefix_row = self.config.max_batch_size;
-            if done > 0 {
-                self.memory.copy(prefix_row, row, done).map_err(failure)?;
-            }
-        }
         let Some(entrant) = self.entering.front_mut() else { return Ok(None) };
-        if entrant.done == 0 {
-            entrant.cached = done;
-            self.metrics.cached.inc_by(done as u64);
+        let row = self.config.max_batch_size - 1;
+        if entrant.done == 0 && entrant.cached > 0 {
+            let prefix_row = self.config.max_batch_size;
+            self.memory.copy(prefix_row, row, entrant.cached).map_err(failure)?;
+            self.metrics.cached.inc_by(entrant.cached as u64);
+            entrant.done = entrant.cached;
         }
+        let done = entrant.done;
         let end = piece_end(done, entrant.tokens.len(), self.config.prefill_chunk.get());
         let started = Instant::now();
         let piece = &entrant.tokens[done..end];

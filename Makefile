@@ -71,6 +71,12 @@ bench-tier2: build ## Tier 2 against the bare graph and llama.cpp, and what it d
 	cargo test --locked -p screening --test texts -- --nocapture --test-threads 1
 	cargo test --locked -p server --test shipped no_injection -- --nocapture
 
+.PHONY: bench-crash
+bench-crash: build ## Kills the service 100 times under load, on SQLite and on PostgreSQL: ARGS="--rounds 10"
+	cargo build --release --locked -p benches --bin bench-crash
+	target/release/bench-crash $(ARGS)
+	scripts/with-postgres target/release/bench-crash $(ARGS)
+
 .PHONY: bench-parts
 bench-parts: onnxruntime ## Scheduler, JSON, velocity, template and tokens alone
 	cargo bench --locked -p benches

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Score, TransactionId, Typology, transaction::words};
+use crate::{Code, Score, TransactionId, Typology, transaction::words};
 
 words! {
     /// What the caller should do with the transaction.
@@ -43,6 +43,20 @@ words! {
         Final = "final",
         /// An analysis is promised and may change it.
         Provisional = "provisional",
+    }
+}
+
+words! {
+    /// Why tier 2 was asked.
+    Escalation {
+        /// Tier 1's score reached the threshold.
+        Score = "score",
+        /// A text tells its reader what to do.
+        Text = "text",
+        /// A rule of the policy demands it.
+        Rule = "rule",
+        /// The audit sample of cleared transactions.
+        Audit = "audit",
     }
 }
 
@@ -95,6 +109,9 @@ words! {
         AnalysisFailed = "analysis_failed",
         /// Tier 2 is switched off.
         AnalysisDisabled = "analysis_disabled",
+        /// The ledger could not be written; the decision was answered all the same, as the
+        /// settings demand, and will be recorded when the ledger is back.
+        LedgerUnavailable = "ledger_unavailable",
     }
 }
 
@@ -191,8 +208,12 @@ pub struct PolicyRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Reason {
-    /// The stable code.
-    pub code: ReasonCode,
+    /// The stable code: one of Weir's own, or that of a rule of the policy.
+    #[cfg_attr(
+        feature = "schema",
+        schema(value_type = String, pattern = "^[A-Z][A-Z0-9_]{2,63}$", example = "NEW_DEVICE")
+    )]
+    pub code: Code,
     /// The facts behind it, in words.
     pub detail: String,
 }
@@ -267,6 +288,17 @@ pub struct StageTimings {
     pub total: f64,
 }
 
+/// The first answer of a decision that was completed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Provisional {
+    /// What the caller was told to do.
+    pub outcome: Outcome,
+    /// When (server time).
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
+    pub decided_at: Timestamp,
+}
+
 /// The answer to one transaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -295,9 +327,15 @@ pub struct Decision {
     /// Tier 2's part, when it was asked and answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis: Option<Analysis>,
-    /// Why tier 2 could not answer, when it was asked.
+    /// Why tier 2 was asked; absent where tier 1 or a rule decided alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated: Option<Escalation>,
+    /// Why a part of the service could not do its work, when it was needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub degraded: Option<Degraded>,
+    /// What was answered first, where an analysis that had been promised came after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisional: Option<Provisional>,
     /// Under which policy.
     pub policy: PolicyRef,
     /// How long each stage took.

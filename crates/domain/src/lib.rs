@@ -16,6 +16,7 @@
 //! ```
 
 mod amount;
+mod code;
 mod decision;
 mod identifier;
 mod label;
@@ -27,9 +28,11 @@ mod transaction;
 mod typology;
 
 pub use amount::{Amount, Currency};
+pub use code::{Code, RuleCode};
 pub use decision::{
-    Analysis, DecidedBy, Decision, DecisionId, DecisionStatus, Degraded, Outcome, PackageRef,
-    PolicyRef, Reason, ReasonCode, ReportStatus, RiskLevel, Screening, StageTimings, Verdict,
+    Analysis, DecidedBy, Decision, DecisionId, DecisionStatus, Degraded, Escalation, Outcome,
+    PackageRef, PolicyRef, Provisional, Reason, ReasonCode, ReportStatus, RiskLevel, Screening,
+    StageTimings, Verdict,
 };
 pub use identifier::{
     AccountId, CardToken, CounterpartyId, DeviceId, Identifier, TerminalId, TransactionId,

@@ -1,4 +1,4 @@
-//! What is recorded.
+//! What is recorded of transactions: decisions, completions, events, labels.
 
 use std::fmt;
 
@@ -7,6 +7,8 @@ use domain::{
     TransactionId,
 };
 use jiff::Timestamp;
+
+use crate::{IdempotencyKey, NewDelivery, Promise};
 
 /// A decision to be recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,19 +23,28 @@ pub struct NewDecision {
     pub record: String,
     /// The exact JSON that was answered.
     pub response: String,
+    /// The key that this decision settles, in the same commit.
+    pub idempotency: Option<IdempotencyKey>,
+    /// What is still owed with it; recorded in the same commit. A report is held by this
+    /// instance; an analysis is nobody's until it is claimed.
+    pub promise: Option<Promise>,
+    /// Whether it was escalated by chance, for the sake of an honest estimate.
+    pub audited: bool,
 }
 
-/// What was written after a decision had been answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What was decided or written after a decision had been answered.
+#[derive(Debug, Clone, PartialEq)]
 pub struct NewCompletion {
-    /// The decision; the ledger does not check that it is known.
-    pub decision_id: DecisionId,
-    /// When it was written.
+    /// The decision as it stands from now on. The ledger does not check that it is known.
+    pub decision: Decision,
+    /// When it was completed.
     pub completed_at: Timestamp,
     /// JSON of what a replay needs beside the decision's record; opaque here.
     pub record: String,
     /// What the decision is answered with from now on; its JSON.
     pub response: String,
+    /// Who is to be told; recorded in the same commit.
+    pub deliveries: Vec<NewDelivery>,
 }
 
 /// A transaction that was only observed.
@@ -72,20 +83,17 @@ impl fmt::Display for LabelId {
     }
 }
 
-/// A recorded decision.
+/// A recorded decision as it stands: once completed, outcome, status, deciding part, score and
+/// response are those of the completion.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredDecision {
     /// Its place in the sequence.
     pub seq: i64,
     /// Names the decision.
     pub decision_id: DecisionId,
-    /// Names the transaction.
-    pub transaction_id: TransactionId,
-    /// Whose transaction it was.
-    pub account_id: AccountId,
     /// When the transaction happened.
     pub event_time: Timestamp,
-    /// When it was decided.
+    /// When it was first decided.
     pub decided_at: Timestamp,
     /// What was decided.
     pub outcome: Outcome,
@@ -95,12 +103,65 @@ pub struct StoredDecision {
     pub decided_by: DecidedBy,
     /// The score the outcome rests on.
     pub score: Score,
+    /// Whether it was escalated by chance.
+    pub audited: bool,
+    /// What is still owed with it.
+    pub promised: Option<Promise>,
+    /// When it was completed, if it was.
+    pub completed_at: Option<Timestamp>,
+    /// What may be personal; absent once the account was erased.
+    pub content: Option<DecisionContent>,
+}
+
+impl StoredDecision {
+    /// Whether its account was erased.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.content.is_none()
+    }
+}
+
+/// The part of a decision that goes when its account is erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecisionContent {
+    /// Names the transaction.
+    pub transaction_id: TransactionId,
+    /// Whose transaction it was.
+    pub account_id: AccountId,
     /// JSON of everything a replay needs, as it was given.
     pub record: String,
-    /// The exact JSON that was answered; once completed, that of the completion.
+    /// The exact JSON that was answered first.
+    pub first_response: String,
+    /// The JSON to answer with now: the completion's, once there is one.
     pub response: String,
-    /// The record of what was written after the answer, once it is there.
+    /// The completion's record, once there is one.
     pub completion: Option<String>,
+}
+
+/// Which decisions an estimate is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutcomeFilter {
+    /// Decided at or after this time.
+    pub since: Timestamp,
+    /// Decided before this time.
+    pub until: Timestamp,
+}
+
+/// What became of a decision, without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutcomeRow {
+    /// Its place in the sequence.
+    pub seq: i64,
+    /// When it was first decided.
+    pub decided_at: Timestamp,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Whether it was escalated by chance.
+    pub audited: bool,
+    /// The policy it was taken under; absent in records of before the chain.
+    pub policy_sha256: Option<String>,
+    /// Names the transaction; absent once its account was erased.
+    pub transaction_id: Option<TransactionId>,
 }
 
 /// A recorded label.

@@ -26,9 +26,25 @@ pub enum LedgerError {
         /// About how long the queue needs to drain.
         retry_after: Duration,
     },
-    /// A decision of this name was recorded before.
+    /// The store works, but takes no entry like this one. Sending it again ends the same.
+    #[error("the ledger's store refuses to {action}")]
+    Refused {
+        /// What was tried, as a verb with its object.
+        action: String,
+        /// Why it was refused.
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// A decision of this name was recorded, or completed, before.
     #[error("decision {0} is already recorded")]
     DuplicateDecision(DecisionId),
+    /// Another decision settled this decision's idempotency key meanwhile; this one was not
+    /// recorded.
+    #[error("the idempotency key of decision {0} was settled by another decision")]
+    KeyTaken(DecisionId),
+    /// The decision's account was erased: nothing more is recorded of it.
+    #[error("the account of decision {0} was erased")]
+    Erased(DecisionId),
     /// The stored data cannot be understood.
     #[error("the ledger is corrupt: {what}")]
     Corrupt {

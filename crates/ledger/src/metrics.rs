@@ -15,9 +15,15 @@ pub struct LedgerMetrics {
     pub(crate) append_duration: Histogram,
     pub(crate) group_size: Histogram,
     pub(crate) queue_depth: IntGauge,
+    pub(crate) spool_depth: IntGauge,
+    pub(crate) spooled: IntCounter,
+    pub(crate) spool_lost: IntCounter,
     unavailable: IntCounter,
     overloaded: IntCounter,
+    refused: IntCounter,
     duplicate_decision: IntCounter,
+    key_taken: IntCounter,
+    erased: IntCounter,
     corrupt: IntCounter,
     closed: IntCounter,
 }
@@ -28,8 +34,13 @@ impl LedgerMetrics {
     ///   decisions, labels and events that were recorded; from 50 µs.
     /// - `weir_ledger_group_size`: rows that shared a commit.
     /// - `weir_ledger_queue_depth`: requests that wait for the writer.
+    /// - `weir_ledger_spool_depth`: answered decisions that wait in memory for the store.
+    /// - `weir_ledger_spooled_total`: decisions that were answered before they were recorded.
+    /// - `weir_ledger_spool_lost_total`: of these, decisions that were never recorded: refused by
+    ///   the store, or still waiting when the ledger was closed.
     /// - `weir_ledger_errors_total{kind}`: calls that failed; `kind` is `unavailable`,
-    ///   `overloaded`, `duplicate_decision`, `corrupt` or `closed`.
+    ///   `overloaded`, `refused`, `duplicate_decision`, `key_taken`, `erased`, `corrupt` or
+    ///   `closed`.
     ///
     /// # Errors
     /// When the registry holds one of these names already.
@@ -53,8 +64,23 @@ impl LedgerMetrics {
                 "weir_ledger_queue_depth",
                 "Requests that wait for the ledger's writer.",
             )?,
+            spool_depth: IntGauge::new(
+                "weir_ledger_spool_depth",
+                "Answered decisions that wait in memory for the ledger.",
+            )?,
+            spooled: IntCounter::new(
+                "weir_ledger_spooled_total",
+                "Decisions answered before they were recorded.",
+            )?,
+            spool_lost: IntCounter::new(
+                "weir_ledger_spool_lost_total",
+                "Decisions answered and never recorded.",
+            )?,
             unavailable: errors.with_label_values(&["unavailable"]),
             overloaded: errors.with_label_values(&["overloaded"]),
+            refused: errors.with_label_values(&["refused"]),
+            key_taken: errors.with_label_values(&["key_taken"]),
+            erased: errors.with_label_values(&["erased"]),
             duplicate_decision: errors.with_label_values(&["duplicate_decision"]),
             corrupt: errors.with_label_values(&["corrupt"]),
             closed: errors.with_label_values(&["closed"]),
@@ -62,6 +88,9 @@ impl LedgerMetrics {
         registry.register(Box::new(metrics.append_duration.clone()))?;
         registry.register(Box::new(metrics.group_size.clone()))?;
         registry.register(Box::new(metrics.queue_depth.clone()))?;
+        registry.register(Box::new(metrics.spool_depth.clone()))?;
+        registry.register(Box::new(metrics.spooled.clone()))?;
+        registry.register(Box::new(metrics.spool_lost.clone()))?;
         registry.register(Box::new(errors))?;
         Ok(metrics)
     }
@@ -72,6 +101,9 @@ impl LedgerMetrics {
             let counter = match error {
                 LedgerError::Unavailable { .. } => &self.unavailable,
                 LedgerError::Overloaded { .. } => &self.overloaded,
+                LedgerError::Refused { .. } => &self.refused,
+                LedgerError::KeyTaken(_) => &self.key_taken,
+                LedgerError::Erased(_) => &self.erased,
                 LedgerError::DuplicateDecision(_) => &self.duplicate_decision,
                 LedgerError::Corrupt { .. } => &self.corrupt,
                 LedgerError::Closed => &self.closed,

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use domain::Outcome;
+use domain::{AccountId, Outcome, TransactionId};
 use jiff::Timestamp;
 
 /// The most items of one page.
@@ -14,10 +14,16 @@ pub const PAGE_LIMIT_MAX: usize = 1000;
 /// reader that keeps the last cursor later continues with what has come since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecisionFilter {
-    /// Only this outcome.
+    /// Only decisions with this outcome now.
     pub outcome: Option<Outcome>,
-    /// Only decisions made at or after this time.
+    /// Only decisions first made at or after this time.
     pub since: Option<Timestamp>,
+    /// Only decisions made before this time.
+    pub until: Option<Timestamp>,
+    /// Only decisions on this account.
+    pub account_id: Option<AccountId>,
+    /// Only decisions on this transaction.
+    pub transaction_id: Option<TransactionId>,
     /// Continue after the page that gave this cursor.
     pub cursor: Option<Cursor>,
     /// How many to read: clamped to 1..=[`PAGE_LIMIT_MAX`].
@@ -26,7 +32,42 @@ pub struct DecisionFilter {
 
 impl Default for DecisionFilter {
     fn default() -> Self {
-        Self { outcome: None, since: None, cursor: None, limit: 100 }
+        Self {
+            outcome: None,
+            since: None,
+            until: None,
+            account_id: None,
+            transaction_id: None,
+            cursor: None,
+            limit: 100,
+        }
+    }
+}
+
+/// Which part of a list to read; lists ascend in the order of recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Continue after the page that gave this cursor.
+    pub cursor: Option<Cursor>,
+    /// How many to read: clamped to 1..=[`PAGE_LIMIT_MAX`].
+    pub limit: usize,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self { cursor: None, limit: 100 }
+    }
+}
+
+impl PageRequest {
+    /// After which entry the page starts.
+    pub(crate) fn after(&self) -> i64 {
+        self.cursor.map_or(0, |cursor| cursor.0)
+    }
+
+    /// How many rows to ask for: one more than the page holds tells whether there is a next.
+    pub(crate) fn rows(&self) -> usize {
+        self.limit.clamp(1, PAGE_LIMIT_MAX) + 1
     }
 }
 
@@ -37,6 +78,17 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page starts; absent when there was nothing more.
     pub next: Option<Cursor>,
+}
+
+impl<T> Page<T> {
+    /// The page of as many rows as [`PageRequest::rows`] asked for, or fewer.
+    pub(crate) fn cut(mut items: Vec<T>, request: PageRequest, seq: fn(&T) -> i64) -> Self {
+        let limit = request.rows() - 1;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|last| Cursor(seq(last)));
+        Self { items, next }
+    }
 }
 
 /// A place in a list. Its text is for handing back, not for reading.

@@ -13,38 +13,114 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    LedgerError, LedgerMetrics, NewCompletion, NewDecision, NewEvent, NewLabel, sqlite::Store,
+    Erased, LedgerError, LedgerMetrics, NewCompletion, NewDecision, NewEvent, NewLabel, NewNote,
+    NewPolicy,
+    reservations::Reservations,
+    sql::Row,
+    store::{EraseRequest, Removed, RetainRequest, Store, WorkRequest},
 };
 
 /// Something to be written.
 pub(crate) enum Write {
-    /// Answered by its place in the sequence.
+    /// Answered by its place in the sequence; so are the next four.
     Decision(Box<NewDecision>),
-    /// Answered by its place in the sequence.
     Completion(Box<NewCompletion>),
-    /// Answered by its place in the sequence.
     Label(NewLabel),
+    Policy(NewPolicy),
+    Note(NewNote),
     /// Answered by how many were new.
     Events(Vec<NewEvent>),
     /// Forgets at most `limit` events older than a time. Answered by how many there were.
-    Prune { before: Timestamp, limit: i64 },
+    Prune {
+        before: Timestamp,
+        limit: i64,
+    },
+    /// Answered by [`Answer::Erased`].
+    Erase(Box<EraseRequest>),
+    /// Answered by [`Answer::Removed`].
+    Retain(RetainRequest),
+    /// Answered as the request says.
+    Work(WorkRequest),
     /// Writes nothing that anyone will read, but as durably as all else. Answered by 0.
     Probe,
 }
 
 impl Write {
-    /// How many rows it adds, which is how much of the sequence it needs.
+    /// How many entries it adds.
     pub(crate) fn rows(&self) -> usize {
         match self {
-            Self::Decision(_) | Self::Completion(_) | Self::Label(_) => 1,
+            Self::Decision(_)
+            | Self::Completion(_)
+            | Self::Label(_)
+            | Self::Policy(_)
+            | Self::Note(_) => 1,
             Self::Events(events) => events.len(),
-            Self::Prune { .. } | Self::Probe => 0,
+            Self::Prune { .. } | Self::Erase(_) | Self::Retain(_) | Self::Work(_) | Self::Probe => {
+                0
+            }
         }
+    }
+
+    pub(crate) fn decision(&self) -> Option<&NewDecision> {
+        if let Self::Decision(new) = self { Some(new) } else { None }
+    }
+
+    pub(crate) fn completion(&self) -> Option<&NewCompletion> {
+        if let Self::Completion(new) = self { Some(new) } else { None }
+    }
+
+    pub(crate) fn label(&self) -> Option<&NewLabel> {
+        if let Self::Label(new) = self { Some(new) } else { None }
+    }
+
+    pub(crate) fn policy(&self) -> Option<&NewPolicy> {
+        if let Self::Policy(new) = self { Some(new) } else { None }
+    }
+
+    pub(crate) fn note(&self) -> Option<&NewNote> {
+        if let Self::Note(new) = self { Some(new) } else { None }
     }
 }
 
-/// What the writer answers; the number's meaning is told at [`Write`].
-pub(crate) type Written = Result<i64, LedgerError>;
+/// What a write is answered with.
+pub(crate) enum Answer {
+    /// A place or a count, as the write says.
+    Number(i64),
+    /// What was claimed, in the order of recording.
+    Claimed(Vec<Row>),
+    /// What an erasure took.
+    Erased(Erased),
+    /// What retention took.
+    Removed(Removed),
+}
+
+impl Answer {
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            Self::Number(number) => number,
+            Self::Claimed(rows) => rows.len() as i64,
+            Self::Erased(_) | Self::Removed(_) => 0,
+        }
+    }
+
+    pub(crate) fn rows(self) -> Vec<Row> {
+        match self {
+            Self::Claimed(rows) => rows,
+            Self::Number(_) | Self::Erased(_) | Self::Removed(_) => Vec::new(),
+        }
+    }
+
+    pub(crate) fn erased(self) -> Erased {
+        if let Self::Erased(erased) = self { erased } else { Erased::default() }
+    }
+
+    pub(crate) fn retained(self) -> Removed {
+        if let Self::Removed(removed) = self { removed } else { Removed::default() }
+    }
+}
+
+/// What the writer answers.
+pub(crate) type Written = Result<Answer, LedgerError>;
 
 /// A write, and who waits for it.
 pub(crate) struct Request {
@@ -82,6 +158,7 @@ pub(crate) struct Writer {
     pub(crate) stop: CancellationToken,
     pub(crate) metrics: LedgerMetrics,
     pub(crate) pace: Pace,
+    pub(crate) reservations: Reservations,
     pub(crate) group_max: usize,
 }
 
@@ -124,10 +201,7 @@ impl Writer {
 
     async fn write(&mut self, writes: &[Write], waiters: impl ExactSizeIterator<Item = Waiter>) {
         let begun = Instant::now();
-        let answers = match self.store.write_group(writes).await {
-            Ok(answers) => answers,
-            Err(error) => vec![Err(error); waiters.len()],
-        };
+        let answers = self.store.write_group(writes).await;
         self.pace.set(begun.elapsed());
         let rows: usize = writes
             .iter()
@@ -139,6 +213,7 @@ impl Writer {
             self.metrics.group_size.observe(rows as f64);
         }
         for ((write, waiter), answer) in writes.iter().zip(waiters).zip(answers) {
+            self.reservations.settle(write, &answer);
             if answer.is_ok() && write.rows() > 0 {
                 self.metrics.append_duration.observe(waiter.since.elapsed().as_secs_f64());
             }

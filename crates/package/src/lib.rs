@@ -17,5 +17,5 @@ pub use golden::{ClassifierGolden, DecoderGolden, GoldenError, read_golden};
 pub use manifest::{
     Calibration, ClassifierManifest, DecoderManifest, GoldenManifest, Kind, Manifest,
 };
-pub use open::{MANIFEST, Package, PackageError};
+pub use open::{MANIFEST, Package, PackageError, REFERENCE};
 pub use template::{Template, TemplateError};

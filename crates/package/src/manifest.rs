@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What kind of model a package holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -83,7 +83,7 @@ pub struct DecoderManifest {
 }
 
 /// Turns a margin (log-odds of fraud) into a calibrated probability.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Calibration {
     /// `p = 1 / (1 + exp(-margin))`: the softmax as it is.
@@ -96,20 +96,79 @@ pub enum Calibration {
         /// Intercept.
         b: f64,
     },
+    /// A rising table, linear between its knots and level outside them (isotonic regression).
+    Isotonic {
+        /// Margins, strictly rising; at most [`Calibration::KNOTS_MAX`].
+        margins: Vec<f64>,
+        /// The probability at each margin, never falling.
+        probabilities: Vec<f64>,
+    },
 }
 
 impl Calibration {
-    /// The calibrated probability of fraud, 0 to 1, for a margin in log-odds.
+    /// The longest table, in knots.
+    pub const KNOTS_MAX: usize = 1024;
+
+    /// The calibrated probability of fraud, 0 to 1, for a margin in log-odds. Never falls as the
+    /// margin rises, given a rising table or `a > 0`.
     ///
     /// The margin of a classifier is `z_fraud - ln(sum(exp(z_other)))`.
     #[must_use]
     pub fn probability(&self, margin: f64) -> f64 {
-        let logit = match *self {
-            Self::Identity => margin,
-            Self::Platt { a, b } => a * margin + b,
-        };
-        1.0 / (1.0 + (-logit).exp())
+        match self {
+            Self::Identity => logistic(margin),
+            Self::Platt { a, b } => logistic(a * margin + b),
+            Self::Isotonic { margins, probabilities } => {
+                interpolate(margins, probabilities, margin)
+            }
+        }
     }
+
+    /// What is wrong with it, if anything.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Identity => Ok(()),
+            Self::Platt { a, b } if a.is_finite() && b.is_finite() => Ok(()),
+            Self::Platt { .. } => Err("[calibration] a and b must be finite".into()),
+            Self::Isotonic { margins, probabilities } => {
+                let rising = |pair: &[f64]| pair[0] < pair[1];
+                let level = |pair: &[f64]| pair[0] <= pair[1];
+                let sized = margins.len() == probabilities.len()
+                    && (1..=Self::KNOTS_MAX).contains(&margins.len());
+                if !sized {
+                    return Err(format!(
+                        "[calibration] needs as many margins as probabilities, 1 to {}",
+                        Self::KNOTS_MAX
+                    ));
+                }
+                if !margins.iter().all(|m| m.is_finite()) || !margins.windows(2).all(rising) {
+                    return Err("[calibration] margins must be finite and rise strictly".into());
+                }
+                let shares = probabilities.iter().all(|p| (0.0..=1.0).contains(p));
+                if !shares || !probabilities.windows(2).all(level) {
+                    let detail =
+                        "[calibration] probabilities must lie between 0 and 1, never falling";
+                    return Err(detail.into());
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn logistic(logit: f64) -> f64 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+/// Linear between knots, level outside. NaN for an empty table, which no opened package has.
+fn interpolate(margins: &[f64], probabilities: &[f64], margin: f64) -> f64 {
+    let above = margins.partition_point(|knot| *knot <= margin).min(probabilities.len());
+    let upper = probabilities.get(above).or(probabilities.last()).copied().unwrap_or(f64::NAN);
+    let Some(below) = above.checked_sub(1) else { return upper };
+    let (Some(x1), x0, lower) = (margins.get(above), margins[below], probabilities[below]) else {
+        return upper;
+    };
+    (lower + (upper - lower) * ((margin - x0) / (x1 - x0))).clamp(lower, upper.max(lower))
 }
 
 /// Where the golden vectors are and how near a result must come.

@@ -17,6 +17,10 @@ use crate::{
 /// The manifest's file name.
 pub const MANIFEST: &str = "package.toml";
 
+/// What the score and the main features looked like at calibration: whoever watches for drift
+/// reads it, and this crate does not. Part of a package when `[files]` lists it.
+pub const REFERENCE: &str = "reference.json";
+
 /// Files that make up a bare export's identity, when there is no manifest.
 const BARE_FILES: &[&str] = &[
     "config.json",
@@ -194,6 +198,22 @@ impl Package {
         Template::read(&path).map(Some)
     }
 
+    /// The text of [`REFERENCE`], whose hash was checked; `None` for a package without it.
+    ///
+    /// # Errors
+    /// When it can no longer be read.
+    pub fn reference(&self) -> Result<Option<String>, PackageError> {
+        let listed = |manifest: &Manifest| manifest.files.contains_key(REFERENCE);
+        if !self.manifest.as_ref().is_some_and(listed) {
+            return Ok(None);
+        }
+        let path = self.dir.join(REFERENCE);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(source) => Err(PackageError::Io { path, source }),
+        }
+    }
+
     /// The first of these paths, relative to the package, that exists.
     #[must_use]
     pub fn find(&self, candidates: &[&str]) -> Option<PathBuf> {
@@ -222,6 +242,7 @@ fn check_manifest(manifest: &Manifest) -> Result<(), String> {
             return Err(format!("{file} is used but [files] gives no sha256 for it"));
         }
     }
+    manifest.calibration.check()?;
     for file in manifest.files.keys() {
         let inside = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
         if !inside {

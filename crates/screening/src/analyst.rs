@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     facts::Facts,
     metrics::{ScreeningMetrics, Tier},
+    record::AnalysisRecord,
     render::Renderer,
     report::Report,
     tiers::{
@@ -36,8 +37,26 @@ pub struct AnalysisOptions {
     pub second_pass: bool,
     /// Kept back from the deadline for recording and answering.
     pub answer_reserve: Duration,
-    /// How long a report may take that is written after the answer.
+    /// How long a report may take that is written after the answer, and an analysis that nobody
+    /// waits for at a connection.
     pub report_patience: Duration,
+    /// What becomes of an analysis that is not ready when the caller needs the answer.
+    pub late: Late,
+    /// How long a promised analysis may be tried, from the first answer on; then the fallback
+    /// becomes final.
+    pub promise_patience: Duration,
+    /// Most analyses that may be owed at once; past that, late ones get the fallback for good.
+    pub max_promised: usize,
+}
+
+/// What becomes of an analysis that is late.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Late {
+    /// The fallback is answered as provisional, and the analysis comes later.
+    #[default]
+    Promise,
+    /// The fallback is final.
+    Fallback,
 }
 
 impl Default for AnalysisOptions {
@@ -47,7 +66,42 @@ impl Default for AnalysisOptions {
             second_pass: false,
             answer_reserve: Duration::from_millis(100),
             report_patience: Duration::from_secs(60),
+            late: Late::default(),
+            promise_patience: Duration::from_secs(600),
+            max_promised: 10_000,
         }
+    }
+}
+
+/// How far a case is taken, and until when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CaseTerms {
+    pub(crate) extent: Extent,
+    pub(crate) verdict_by: Instant,
+    pub(crate) report_by: Instant,
+}
+
+impl AnalysisOptions {
+    /// For a caller who needs the answer by `deadline`. Without `keeps`, nobody will read what is
+    /// written after the answer.
+    pub(crate) fn terms(&self, deadline: Instant, keeps: bool) -> CaseTerms {
+        let by = deadline.checked_sub(self.answer_reserve).unwrap_or(deadline);
+        let (extent, report_by) = match self.narrative {
+            Narrative::Inline => (Extent::Report, by),
+            Narrative::After if keeps => (Extent::Report, Instant::now() + self.report_patience),
+            Narrative::After | Narrative::Off => (Extent::Verdict, by),
+        };
+        CaseTerms { extent, verdict_by: by, report_by }
+    }
+
+    /// For a case that nobody waits for at a connection.
+    pub(crate) fn patient_terms(&self, now: Instant) -> CaseTerms {
+        let by = now + self.report_patience;
+        let extent = match self.narrative {
+            Narrative::Inline | Narrative::After => Extent::Report,
+            Narrative::Off => Extent::Verdict,
+        };
+        CaseTerms { extent, verdict_by: by, report_by: by }
     }
 }
 
@@ -57,17 +111,17 @@ pub(crate) struct Analyst<'a> {
     pub(crate) renderer: &'a Renderer,
     pub(crate) metrics: &'a ScreeningMetrics,
     pub(crate) options: &'a AnalysisOptions,
+    /// Whether a report may come after the answer; else it is waited for.
+    pub(crate) leaves_reports: bool,
 }
 
 /// Tier 2's part while a decision is being made.
 #[derive(Default)]
 pub(crate) struct Findings {
-    pub(crate) prompt: Option<String>,
-    /// The report as written.
-    pub(crate) text: Option<String>,
+    /// What was read and written.
+    pub(crate) record: AnalysisRecord,
     pub(crate) analysis: Option<Analysis>,
     pub(crate) degraded: Option<Degraded>,
-    pub(crate) error: Option<String>,
     pub(crate) timings: FindingTimings,
     /// A report that is still being written.
     pub(crate) pending: Option<PendingReport>,
@@ -83,60 +137,67 @@ pub(crate) struct FindingTimings {
 }
 
 impl Findings {
+    /// Whether tier 2 was not asked at all.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.analysis.is_none() && self.degraded.is_none()
+    }
+
     pub(crate) fn disabled() -> Self {
         Self { degraded: Some(Degraded::AnalysisDisabled), ..Self::default() }
     }
 
-    fn failed(prompt: Option<String>, error: String) -> Self {
+    fn failed(record: AnalysisRecord, error: String) -> Self {
         tracing::warn!(error, "tier 2 failed");
-        let degraded = Some(Degraded::AnalysisFailed);
-        Self { prompt, degraded, error: Some(error), ..Self::default() }
+        let record = AnalysisRecord { analysis_error: Some(error), ..record };
+        Self { record, degraded: Some(Degraded::AnalysisFailed), ..Self::default() }
     }
 
-    fn refused(prompt: String, error: &TierError) -> Self {
+    fn refused(record: AnalysisRecord, error: &TierError) -> Self {
         let degraded = match error {
             TierError::Overloaded { .. } => Degraded::AnalysisFull,
             TierError::Deadline => Degraded::AnalysisLate,
             TierError::Input(_) | TierError::Failed(_) | TierError::Stopped => {
-                return Self::failed(Some(prompt), error.to_string());
+                return Self::failed(record, error.to_string());
             }
         };
-        let error = Some(error.to_string());
-        Self { prompt: Some(prompt), degraded: Some(degraded), error, ..Self::default() }
+        let record = AnalysisRecord { analysis_error: Some(error.to_string()), ..record };
+        Self { record, degraded: Some(degraded), ..Self::default() }
     }
 }
 
 impl Analyst<'_> {
-    /// Asks tier 2. Whatever goes wrong becomes `degraded`. Without `keeps`, nobody will read
-    /// what is written after the answer.
-    pub(crate) async fn analyse(&self, facts: &Facts, deadline: Instant, keeps: bool) -> Findings {
+    /// Asks tier 2. Whatever goes wrong becomes `degraded`.
+    pub(crate) async fn analyse(&self, facts: &Facts, terms: CaseTerms) -> Findings {
         let started = Instant::now();
         let prompt = match self.renderer.analysis_prompt(facts) {
             Ok(Some(prompt)) => prompt,
             Ok(None) => {
                 let error = "the analysis package has no prompt template".into();
-                return Findings::failed(None, error);
+                return Findings::failed(AnalysisRecord::default(), error);
             }
-            Err(error) => return Findings::failed(None, error.to_string()),
+            Err(error) => return Findings::failed(AnalysisRecord::default(), error.to_string()),
         };
         let render = started.elapsed();
         self.metrics.stage(Tier::Analysis, "render", render);
-        let by = deadline.checked_sub(self.options.answer_reserve).unwrap_or(deadline);
-        let case = self.case(facts, prompt.clone(), by, keeps);
+        let CaseTerms { extent, verdict_by: by, report_by } = terms;
+        let at_stake = facts.derived.amount;
+        let case = Case { prompt: prompt.clone(), extent, verdict_by: by, report_by, at_stake };
+        let mut record = AnalysisRecord::of_prompt(prompt);
         // The model knows the deadline; a model that does not keep it must not matter.
         let answered = timeout_at(by, async {
             tokio::try_join!(self.model.analyse(case), self.judge_without_memo(facts, by))
         });
         let mut findings = match answered.await.unwrap_or(Err(TierError::Deadline)) {
             Ok((mut analysing, without_memo)) => {
+                record.second_pass = without_memo.is_some();
                 analysing.judgement = stricter(analysing.judgement, without_memo);
-                let mut findings = self.judged(facts, prompt, analysing, by).await;
+                let mut findings = self.judged(facts, record, analysing, by).await;
                 if let Some(analysis) = findings.analysis.as_mut() {
                     analysis.score_without_memo = without_memo.map(|judged| judged.score);
                 }
                 findings
             }
-            Err(error) => Findings::refused(prompt, &error),
+            Err(error) => Findings::refused(record, &error),
         };
         let encode = findings.timings.prepare.unwrap_or_default();
         findings.timings.prepare = Some(render + encode);
@@ -165,28 +226,17 @@ impl Analyst<'_> {
         Ok(Some(self.model.analyse(case).await?.judgement))
     }
 
-    fn case(&self, facts: &Facts, prompt: String, by: Instant, keeps: bool) -> Case {
-        let (extent, report_by) = match self.options.narrative {
-            Narrative::Inline => (Extent::Report, by),
-            Narrative::After if keeps => {
-                (Extent::Report, Instant::now() + self.options.report_patience)
-            }
-            Narrative::After | Narrative::Off => (Extent::Verdict, by),
-        };
-        Case { prompt, extent, verdict_by: by, report_by, at_stake: facts.derived.amount }
-    }
-
     async fn judged(
         &self,
         facts: &Facts,
-        prompt: String,
+        record: AnalysisRecord,
         analysing: Analysing,
         by: Instant,
     ) -> Findings {
         let Analysing { judgement, report } = analysing;
         self.metrics.verdict(&judgement.timings);
         let mut findings = Findings {
-            prompt: Some(prompt),
+            record: AnalysisRecord { prompt_tokens: judgement.prompt_tokens, ..record },
             analysis: Some(self.verdict_alone(&judgement)),
             timings: FindingTimings {
                 prepare: Some(judgement.timings.encode),
@@ -196,13 +246,13 @@ impl Analyst<'_> {
             },
             ..Findings::default()
         };
-        match (report, self.options.narrative) {
-            (None, _) | (Some(_), Narrative::Off) => self.metrics.report(ReportStatus::Off),
-            (Some(pending), Narrative::After) => {
+        match report {
+            None => self.metrics.report(ReportStatus::Off),
+            Some(pending) if self.leaves_reports => {
                 set_status(&mut findings, ReportStatus::Pending);
                 findings.pending = Some(pending);
             }
-            (Some(pending), Narrative::Inline) => {
+            Some(pending) => {
                 let written = timeout_at(by, pending).await;
                 let written = written.unwrap_or(Err(TierError::Deadline));
                 return self.with_report(facts, findings, written);
@@ -237,21 +287,17 @@ impl Analyst<'_> {
             Ok(written) => {
                 findings.timings.run = Some(written.run);
                 self.metrics.stage(Tier::Analysis, "run", written.run);
-                let prompt = findings.prompt.as_deref().unwrap_or_default();
+                let prompt = findings.record.analysis_prompt.as_deref().unwrap_or_default();
                 let analysis = findings.analysis.take();
                 let read = analysis.map(|verdict| {
                     read_report(self.metrics, facts, prompt, &written.text, verdict)
                 });
-                findings.text = Some(written.text);
+                findings.record.keep(written);
                 match read {
                     Some(Ok(analysis)) => findings.analysis = Some(analysis),
                     Some(Err(error)) => {
-                        let failed = Findings::failed(findings.prompt, error);
-                        return Findings {
-                            text: findings.text,
-                            timings: findings.timings,
-                            ..failed
-                        };
+                        let failed = Findings::failed(findings.record, error);
+                        return Findings { timings: findings.timings, ..failed };
                     }
                     None => {}
                 }
@@ -260,12 +306,13 @@ impl Analyst<'_> {
             Err(TierError::Deadline) => {
                 self.metrics.report(ReportStatus::Failed);
                 set_status(&mut findings, ReportStatus::Failed);
-                findings.error = Some("the report was not finished in time".into());
+                let error = "the report was not finished in time".into();
+                findings.record.analysis_error = Some(error);
                 findings
             }
             Err(error) => {
                 self.metrics.report(ReportStatus::Failed);
-                let failed = Findings::failed(findings.prompt, error.to_string());
+                let failed = Findings::failed(findings.record, error.to_string());
                 Findings { timings: findings.timings, ..failed }
             }
         }

@@ -1,17 +1,27 @@
 //! Reasons for decisions that tier 1 or the fallback took.
 
 use domain::{Outcome, Reason, ReasonCode, Score};
+use policy::Assessment;
 
-use crate::{facts::Facts, policy::Policy, reasons::supported_reasons};
+use crate::{facts::Facts, reasons::supported_reasons};
 
-/// Tier 1's score against its threshold and, for what is not approved, every reason that the
-/// facts support. [`ReasonCode::InstructionLikeText`] is given whatever the outcome.
+/// The rules that hold; tier 1's score against its threshold; and, for what is not approved, every
+/// reason that the facts support. [`ReasonCode::InstructionLikeText`] is given whatever the outcome.
 #[must_use]
-pub fn explain(facts: &Facts, screening: Score, outcome: Outcome, policy: &Policy) -> Vec<Reason> {
-    let escalate = policy.thresholds().escalate;
-    let side = if screening.value() < escalate { "below" } else { "at or above" };
-    let detail = format!("screening score {:.4} is {side} {escalate}", screening.value());
-    let mut reasons = vec![Reason { code: ReasonCode::ScreeningScore, detail }];
+pub fn explain(
+    facts: &Facts,
+    assessment: &Assessment,
+    screening: Score,
+    outcome: Outcome,
+) -> Vec<Reason> {
+    let rule =
+        |hit: &policy::RuleHit| Reason { code: hit.code.clone(), detail: hit.detail.clone() };
+    let mut reasons: Vec<_> = assessment.hits().map(rule).collect();
+    let escalate = assessment.thresholds.escalate;
+    let side = if screening < escalate { "below" } else { "at or above" };
+    let (screening, escalate) = (screening.value(), escalate.value());
+    let detail = format!("screening score {screening:.4} is {side} {escalate}");
+    reasons.push(Reason { code: ReasonCode::ScreeningScore.into(), detail });
     // Whoever reads an approval has to know of it too.
     let always = |reason: &Reason| reason.code == ReasonCode::InstructionLikeText;
     let supported = supported_reasons(facts);

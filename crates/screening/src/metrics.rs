@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use domain::{DecidedBy, Decision, Degraded, Outcome, ReportStatus};
+use domain::{DecidedBy, Decision, Degraded, Escalation, Outcome, ReportStatus};
+use policy::{Assessment, ControllerState};
 use prometheus::{
-    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
-    exponential_buckets,
+    Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
+    Registry, exponential_buckets,
 };
 
 use crate::{
@@ -50,8 +51,115 @@ pub struct ScreeningMetrics {
     reports: IntCounterVec,
     /// `weir_instruction_like_total{field}`: texts that tell their reader what to do.
     instructions: IntCounterVec,
+    /// `weir_promises_kept_total{by}`: promised decisions that became final, by an analysis or,
+    /// for want of one, the fallback.
+    kept: IntCounterVec,
+    /// `weir_shadows_total{result}`: what became of shadows.
+    shadows: IntCounterVec,
+    /// `weir_policy_rule_errors_total`: rules that could not be evaluated on a transaction.
+    rule_errors: IntCounter,
+    /// `weir_budget_target_share`, `weir_budget_share`, `weir_budget_threshold`,
+    /// `weir_budget_shift`: what the escalation budget aims at, sees and does; 0 without one.
+    budget: Budget,
     /// `weir_dry_runs_total`: screened without a trace.
     pub(crate) dry_runs: IntCounter,
+}
+
+#[derive(Debug, Clone)]
+struct Budget {
+    target: Gauge,
+    share: Gauge,
+    threshold: Gauge,
+    shift: Gauge,
+}
+
+/// How a promise was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Analysis,
+    Fallback,
+}
+
+impl Kept {
+    const ALL: [Self; 2] = [Self::Analysis, Self::Fallback];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Analysis => "analysis",
+            Self::Fallback => "fallback",
+        }
+    }
+}
+
+/// What became of a shadow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shadowed {
+    Recorded,
+    /// There was no room for it.
+    Dropped,
+    Failed,
+}
+
+impl Shadowed {
+    const ALL: [Self; 3] = [Self::Recorded, Self::Dropped, Self::Failed];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Makes and registers.
+struct Maker<'r>(&'r Registry);
+
+impl Maker<'_> {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+        let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(counters.clone()))?;
+        Ok(counters)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
+        let counter = IntCounter::new(name, help)?;
+        self.0.register(Box::new(counter.clone()))?;
+        Ok(counter)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<Gauge, Error> {
+        let gauge = Gauge::new(name, help)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
+    fn stages(&self) -> Result<HistogramVec, Error> {
+        let options =
+            HistogramOpts::new("weir_stage_duration_seconds", "Time of each stage, by tier.")
+                .buckets(exponential_buckets(50e-6, 2.0, 18)?);
+        let stages = HistogramVec::new(options, &["tier", "stage"])?;
+        self.0.register(Box::new(stages.clone()))?;
+        Ok(stages)
+    }
+
+    fn scores(&self) -> Result<Histogram, Error> {
+        let buckets =
+            vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0];
+        let options = HistogramOpts::new("weir_screening_score", "Tier 1's calibrated scores.");
+        let scores = Histogram::with_opts(options.buckets(buckets))?;
+        self.0.register(Box::new(scores.clone()))?;
+        Ok(scores)
+    }
+
+    fn budget(&self) -> Result<Budget, Error> {
+        Ok(Budget {
+            target: self.gauge("weir_budget_target_share", "Share that should be escalated.")?,
+            share: self.gauge("weir_budget_share", "Share that was escalated, in the window.")?,
+            threshold: self.gauge("weir_budget_threshold", "The escalation threshold in force.")?,
+            shift: self.gauge("weir_budget_shift", "How far thresholds are moved, in log-odds.")?,
+        })
+    }
 }
 
 const STAGES: &[(Tier, &[&str])] = &[
@@ -65,64 +173,58 @@ impl ScreeningMetrics {
     /// # Errors
     /// When the registry already has one of them.
     pub fn register(registry: &Registry) -> Result<Self, Error> {
-        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, Error> {
-            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            Ok(counters)
-        };
-        let stages = HistogramVec::new(
-            HistogramOpts::new("weir_stage_duration_seconds", "Time of each stage, by tier.")
-                .buckets(exponential_buckets(50e-6, 2.0, 18)?),
-            &["tier", "stage"],
-        )?;
-        registry.register(Box::new(stages.clone()))?;
-        let scores = Histogram::with_opts(
-            HistogramOpts::new("weir_screening_score", "Tier 1's calibrated scores.").buckets(
-                vec![
-                    0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97,
-                    1.0,
-                ],
-            ),
-        )?;
-        registry.register(Box::new(scores.clone()))?;
-        let dry_runs =
-            IntCounter::new("weir_dry_runs_total", "Transactions screened without a trace.")?;
-        registry.register(Box::new(dry_runs.clone()))?;
+        let maker = Maker(registry);
         let metrics = Self {
-            stages,
-            decisions: counters(
+            stages: maker.stages()?,
+            decisions: maker.counters(
                 "weir_decisions_total",
                 "Decisions taken.",
                 &["outcome", "decided_by"],
             )?,
-            escalations: counters(
+            escalations: maker.counters(
                 "weir_escalations_total",
                 "Transactions sent to tier 2.",
                 &["reason"],
             )?,
-            scores,
-            degraded: counters(
+            scores: maker.scores()?,
+            degraded: maker.counters(
                 "weir_degraded_total",
-                "Decisions without the analysis they needed.",
+                "Decisions without the analysis they needed, or without a ledger.",
                 &["reason"],
             )?,
-            ungrounded: counters(
+            ungrounded: maker.counters(
                 "weir_analysis_ungrounded_total",
                 "Claims the facts do not support.",
                 &["kind"],
             )?,
-            instructions: counters(
+            instructions: maker.counters(
                 "weir_instruction_like_total",
                 "Texts that tell their reader what to do, by field; no model reads them.",
                 &["field"],
             )?,
-            reports: counters(
+            reports: maker.counters(
                 "weir_analysis_reports_total",
                 "Reports by what became of them: complete, failed, off (only a verdict was asked \
                  for).",
                 &["status"],
             )?,
-            dry_runs,
+            kept: maker.counters(
+                "weir_promises_kept_total",
+                "Promised decisions that became final.",
+                &["by"],
+            )?,
+            shadows: maker.counters(
+                "weir_shadows_total",
+                "Transactions that shadows followed.",
+                &["result"],
+            )?,
+            rule_errors: maker.counter(
+                "weir_policy_rule_errors_total",
+                "Rules that could not be evaluated on a transaction; they count as not matched.",
+            )?,
+            budget: maker.budget()?,
+            dry_runs: maker
+                .counter("weir_dry_runs_total", "Transactions screened without a trace.")?,
         };
         metrics.create_series();
         Ok(metrics)
@@ -142,8 +244,14 @@ impl ScreeningMetrics {
         for reason in Degraded::ALL {
             self.degraded.with_label_values(&[reason.as_str()]);
         }
-        for reason in ["score", "text"] {
-            self.escalations.with_label_values(&[reason]);
+        for reason in Escalation::ALL {
+            self.escalations.with_label_values(&[reason.as_str()]);
+        }
+        for by in Kept::ALL {
+            self.kept.with_label_values(&[by.as_str()]);
+        }
+        for result in Shadowed::ALL {
+            self.shadows.with_label_values(&[result.as_str()]);
         }
         for field in TextField::ALL {
             self.instructions.with_label_values(&[field.as_str()]);
@@ -186,10 +294,29 @@ impl ScreeningMetrics {
         }
     }
 
-    /// Tier 2 is asked, because of the score or whatever the score.
-    pub(crate) fn escalated(&self, by_score: bool) {
-        let reason = if by_score { "score" } else { "text" };
-        self.escalations.with_label_values(&[reason]).inc();
+    /// Tier 2 is asked.
+    pub(crate) fn escalated(&self, why: Escalation) {
+        self.escalations.with_label_values(&[why.as_str()]).inc();
+    }
+
+    pub(crate) fn assessed(&self, assessment: &Assessment) {
+        self.rule_errors.inc_by(assessment.rule_errors.len() as u64);
+    }
+
+    /// The budget's controller moved the thresholds.
+    pub(crate) fn budget(&self, state: &ControllerState) {
+        self.budget.target.set(state.target);
+        self.budget.share.set(state.share);
+        self.budget.threshold.set(state.threshold.value());
+        self.budget.shift.set(state.shift.value());
+    }
+
+    pub(crate) fn kept(&self, by: Kept) {
+        self.kept.with_label_values(&[by.as_str()]).inc();
+    }
+
+    pub(crate) fn shadowed(&self, result: Shadowed) {
+        self.shadows.with_label_values(&[result.as_str()]).inc();
     }
 
     pub(crate) fn instructions(&self, found: &[Instruction]) {

@@ -11,7 +11,7 @@ use crate::facts::Facts;
 pub fn supported_reasons(facts: &Facts) -> Vec<Reason> {
     ReasonCode::ALL
         .iter()
-        .filter_map(|&code| support(code, facts).map(|detail| Reason { code, detail }))
+        .filter_map(|&code| support(code, facts).map(|detail| Reason { code: code.into(), detail }))
         .collect()
 }
 

@@ -27,7 +27,7 @@ pub struct Renderer {
 struct CaseContext<'a> {
     #[serde(flatten)]
     facts: &'a Facts,
-    signals: Vec<&'static str>,
+    signals: Vec<domain::Code>,
 }
 
 impl Renderer {
@@ -57,7 +57,7 @@ impl Renderer {
         let Some(template) = &self.analysis else { return Ok(None) };
         let facts = &*facts.for_models();
         let told = supported_reasons(facts).into_iter().filter(|r| r.code.is_for_models());
-        let signals = told.map(|reason| reason.code.as_str()).collect();
+        let signals = told.map(|reason| reason.code).collect();
         template
             .render(CaseContext { facts, signals })
             .map(Some)

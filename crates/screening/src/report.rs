@@ -1,6 +1,6 @@
 //! Tier 2's report: its schema, its parser, and the check against the facts.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use domain::{Outcome, Reason, ReasonCode, Typology, Verdict, contains_card_number};
 use serde::Deserialize;
@@ -45,6 +45,12 @@ pub fn report_schema() -> Value {
         "required": required,
         "additionalProperties": false,
     })
+}
+
+/// The text of [`report_schema`].
+pub(crate) fn report_schema_json() -> &'static str {
+    static JSON: LazyLock<String> = LazyLock::new(|| report_schema().to_string());
+    &JSON
 }
 
 /// A report that passed the schema; its claims are not checked yet.
@@ -112,7 +118,9 @@ impl Report {
             .iter()
             .filter(|code| seen.insert(**code))
             .filter(|code| code.is_for_models())
-            .filter_map(|&code| support(code, facts).map(|detail| Reason { code, detail }))
+            .filter_map(|&code| {
+                support(code, facts).map(|detail| Reason { code: code.into(), detail })
+            })
             .collect();
         let narrative = match fault(&self.narrative, prompt) {
             None => Ok(self.narrative.clone()),

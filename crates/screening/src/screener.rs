@@ -1,28 +1,41 @@
 //! Screens one transaction through both tiers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use domain::{
-    DecidedBy, Decision, DecisionId, DecisionStatus, Outcome, Score, Screening, StageTimings,
+    Decision, DecisionId, DecisionStatus, Degraded, Escalation, Screening, StageTimings,
     Transaction,
 };
 use jiff::Timestamp;
-use ledger::{Ledger, LedgerError, NewDecision};
-use tokio::time::Instant;
+use ledger::{IdempotencyKey, Ledger, LedgerError, NewDecision, Promise};
+use policy::{Assessment, Route};
+use tokio::{
+    sync::{Notify, broadcast},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 use velocity::VelocityStore;
 
 use crate::{
-    analyst::{AnalysisOptions, Analyst, Findings},
+    analyst::{AnalysisOptions, Analyst, CaseTerms, Findings, Late},
+    announce::Announcer,
     completion::Completion,
-    explain::explain,
+    compose::{Circumstances, Grounds, compose, screening_timings, with_analysis},
+    desk::{InForce, PolicyDesk},
     facts::Facts,
     metrics::{ScreeningMetrics, Tier},
-    policy::{Policy, Route},
-    record::Record,
+    observe::Observer,
+    record::{Record, response_json},
     render::{RenderError, Renderer},
-    tiers::{AnalysisModel, Case, Extent, Place, Priority, Scored, ScreeningModel, TierError},
+    shadow::Shadow,
+    tiers::{AnalysisModel, Case, Extent, Place, Priority, ScreeningModel, TierError},
 };
 
 /// Why a transaction could not be decided. Nothing was written.
@@ -49,9 +62,12 @@ pub enum ScreenError {
     /// The decision could not be recorded.
     #[error("the decision could not be recorded")]
     Ledger(#[from] LedgerError),
-    /// The record could not be written as JSON.
+    /// The record could not be written as JSON, or not be read.
     #[error("the record could not be serialised: {0}")]
     Serialise(#[from] serde_json::Error),
+    /// The record was written by a version that did not keep all that this needs.
+    #[error("the record of decision {0} does not hold what this needs")]
+    Incomplete(DecisionId),
 }
 
 /// What tier 1's failure means for the decision; tier 2's never gets this far.
@@ -66,15 +82,44 @@ impl From<TierError> for ScreenError {
     }
 }
 
+/// Whether the caller waits for tier 2.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// As long as the deadline allows.
+    #[default]
+    Sync,
+    /// Not at all: an escalated transaction is answered with the fallback, and its analysis is
+    /// promised.
+    Async,
+}
+
 /// How to screen one transaction.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ScreenOptions {
     /// When the caller needs the answer.
     pub deadline: Instant,
+    /// Whether the caller waits for tier 2.
+    pub mode: Mode,
     /// Leave no trace: velocity is not moved, nothing is recorded.
     pub dry_run: bool,
     /// Who goes first when tier 1 has more to do than it can.
     pub priority: Priority,
+    /// The reservation that the decision settles.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+impl ScreenOptions {
+    /// To be answered by `deadline`, and recorded.
+    #[must_use]
+    pub fn by(deadline: Instant) -> Self {
+        Self {
+            deadline,
+            mode: Mode::default(),
+            dry_run: false,
+            priority: Priority::default(),
+            idempotency: None,
+        }
+    }
 }
 
 /// A decision and the JSON it is answered with.
@@ -90,6 +135,17 @@ pub struct Screened {
     pub ledger: Duration,
 }
 
+/// What a decision does when the ledger cannot be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnLedgerFailure {
+    /// It is refused: nothing is answered that is not recorded.
+    #[default]
+    Refuse,
+    /// It is answered, says that it is not recorded yet, and is recorded as soon as the ledger is
+    /// back. A crash before that loses it.
+    Answer,
+}
+
 /// What a screener is made of.
 pub struct ScreenerParts {
     /// Sliding windows.
@@ -100,22 +156,38 @@ pub struct ScreenerParts {
     pub screening: Arc<dyn ScreeningModel>,
     /// Tier 2, unless it is switched off.
     pub analysis: Option<Arc<dyn AnalysisModel>>,
-    /// Thresholds and fallbacks.
-    pub policy: Policy,
+    /// The policy in force.
+    pub policies: Arc<PolicyDesk>,
     /// Where decisions are recorded; `None` records nothing (offline use).
     pub ledger: Option<Ledger>,
     /// Counters.
     pub metrics: ScreeningMetrics,
     /// How tier 2 is asked.
     pub options: AnalysisOptions,
+    /// What a failing ledger means.
+    pub on_ledger_failure: OnLedgerFailure,
+    /// Who is told of completed decisions.
+    pub announcer: Arc<dyn Announcer>,
+    /// What is tried beside all this.
+    pub shadow: Option<Shadow>,
+    /// Who watches decisions go by.
+    pub observer: Arc<dyn Observer>,
 }
+
+/// How many completed decisions a slow listener may fall behind.
+const COMPLETED_KEPT: usize = 1024;
 
 /// Screens transactions. The only orchestrator of the cascade.
 pub struct Screener {
-    parts: ScreenerParts,
-    /// Reports that are written after their decisions; each holds a place in tier 2, which
-    /// bounds them.
-    completions: TaskTracker,
+    pub(crate) parts: ScreenerParts,
+    /// Reports that are written after their decisions, each with a place in tier 2, which bounds
+    /// them; and shadows, which bound themselves.
+    pub(crate) background: TaskTracker,
+    /// Names of decisions that were completed after their first answer.
+    pub(crate) completed: broadcast::Sender<DecisionId>,
+    /// About how many analyses are owed.
+    pub(crate) owed: AtomicUsize,
+    promised: Notify,
 }
 
 /// A transaction that has its place in tier 1's queue and has been counted.
@@ -126,17 +198,36 @@ struct Entered<'a> {
     started: Instant,
 }
 
+/// A transaction with its score and what the policy makes of it.
+struct Assessed {
+    facts: Facts,
+    text: String,
+    in_force: InForce,
+    assessment: Assessment,
+    screening: Screening,
+    timings: StageTimings,
+    started: Instant,
+}
+
+/// What becomes of a decision at once.
+struct Drafted {
+    record: Record,
+    promise: Option<Promise>,
+}
+
 impl Screener {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: ScreenerParts) -> Self {
-        Self { parts, completions: TaskTracker::new() }
+        let (completed, _) = broadcast::channel(COMPLETED_KEPT);
+        let (background, promised) = (TaskTracker::new(), Notify::new());
+        Self { parts, background, completed, owed: AtomicUsize::new(0), promised }
     }
 
-    /// The policy in force.
+    /// The policy in force, and how it may be changed.
     #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.parts.policy
+    pub fn policies(&self) -> &Arc<PolicyDesk> {
+        &self.parts.policies
     }
 
     /// Sliding windows, for labels and backfill.
@@ -149,6 +240,22 @@ impl Screener {
     #[must_use]
     pub fn ledger(&self) -> Option<&Ledger> {
         self.parts.ledger.as_ref()
+    }
+
+    /// Waits until an analysis was promised here that nobody works on yet.
+    pub async fn promised(&self) {
+        self.promised.notified().await;
+    }
+
+    /// Hears of every decision that this process completes after its first answer.
+    #[must_use]
+    pub fn completions(&self) -> broadcast::Receiver<DecisionId> {
+        self.completed.subscribe()
+    }
+
+    /// Tells how many analyses are owed, by whichever instance; a bound rests on it.
+    pub fn set_owed(&self, owed: usize) {
+        self.owed.store(owed, Ordering::Relaxed);
     }
 
     /// Decides one transaction.
@@ -178,54 +285,172 @@ impl Screener {
         entered: Entered<'_>,
         options: ScreenOptions,
     ) -> Result<Screened, ScreenError> {
+        let assessed = self.assess(entered).await?;
+        let promises = self.may_promise(&options);
+        let findings = match &assessed.assessment.route {
+            Route::Clear | Route::Decided(_) => Findings::default(),
+            Route::Escalate(why) => {
+                self.parts.metrics.escalated(*why);
+                match options.mode {
+                    Mode::Async if promises => Findings::default(),
+                    Mode::Async | Mode::Sync => self.analyse(&assessed.facts, &options).await,
+                }
+            }
+        };
+        self.settle(assessed, findings, promises, options).await
+    }
+
+    /// Score and policy.
+    async fn assess(&self, entered: Entered<'_>) -> Result<Assessed, ScreenError> {
         let Entered { place, facts, velocity_took, started } = entered;
-        let policy = self.policy();
         let text = self.parts.renderer.screening_text(&facts)?;
         let render_took = started.elapsed().saturating_sub(velocity_took);
         self.parts.metrics.stage(Tier::Screening, "velocity", velocity_took);
         self.parts.metrics.stage(Tier::Screening, "render", render_took);
-
-        let scored = self.score(place, &text).await?;
+        let scored = place.score(&text).await?;
+        self.parts.metrics.model(Tier::Screening, &scored.timings);
         let facts = facts.with_score(scored.score);
-        let instructions = &facts.derived.instructions;
-        self.parts.metrics.instructions(instructions);
-        let by_score = policy.route(scored.score) == Route::Escalate;
-        let analysed = match by_score || !instructions.is_empty() {
-            false => Findings::default(),
-            true => {
-                self.parts.metrics.escalated(by_score);
-                self.analyse(&facts, &options).await
-            }
-        };
+        self.parts.metrics.instructions(&facts.derived.instructions);
+        let in_force = self.parts.policies.in_force();
+        let assessment = in_force.assess(&facts, scored.score);
+        self.parts.metrics.assessed(&assessment);
+        let timings = screening_timings(velocity_took, render_took, &scored);
+        let package = self.parts.screening.package().clone();
+        let screening = Screening { score: scored.score, package };
+        Ok(Assessed { facts, text, in_force, assessment, screening, timings, started })
+    }
 
-        let timings = timings(velocity_took, render_took, &scored, &analysed, started.elapsed());
-        let decision = self.decide(&facts, scored.score, &analysed, policy, timings);
-        self.parts.metrics.decided(&decision);
-        let pending = analysed.pending.zip(analysed.prompt.clone());
-        let record = Record {
-            facts,
-            screening_text: text,
-            analysis_prompt: analysed.prompt,
-            analysis_text: analysed.text,
-            analysis_package: self.parts.analysis.as_ref().map(|model| model.package().clone()),
-            analysis_error: analysed.error,
-            decision,
+    /// Composes, records, and leaves to others what comes after the answer.
+    async fn settle(
+        &self,
+        assessed: Assessed,
+        mut findings: Findings,
+        promises: bool,
+        options: ScreenOptions,
+    ) -> Result<Screened, ScreenError> {
+        let escalated = matches!(assessed.assessment.route, Route::Escalate(_));
+        let late = findings.degraded == Some(Degraded::AnalysisLate);
+        let by_choice = options.mode == Mode::Async && escalated && findings.is_blank();
+        let by_delay = late && self.parts.options.late == Late::Promise;
+        let provisional = promises && (by_choice || by_delay);
+        let pending = findings.pending.take();
+        let promise = match (provisional, &pending) {
+            (true, _) => Some(Promise::Analysis),
+            (false, Some(_)) => Some(Promise::Report),
+            (false, None) => None,
         };
-        let screened = self.record(record, options.dry_run).await?;
-        if let (Some((pending, prompt)), Some(ledger)) = (pending, &self.parts.ledger) {
-            let (decision, facts) = (screened.decision.clone(), screened.facts.clone());
-            let (ledger, metrics) = (ledger.clone(), self.parts.metrics.clone());
-            let completion = Completion { pending, decision, facts, prompt, ledger, metrics };
-            self.completions.spawn(completion.run());
+        let status = if provisional { DecisionStatus::Provisional } else { DecisionStatus::Final };
+        if !options.dry_run {
+            self.observe_budget(&assessed);
+        }
+        let in_force = assessed.in_force.clone();
+        let drafted = self.draft(assessed, findings, status, promise);
+        let (screened, record) = self.record(drafted, &options).await?;
+        self.parts.metrics.decided(&screened.decision);
+        if !options.dry_run {
+            self.parts.observer.decided(&record.facts, &record.decision);
+        }
+        if let Some(pending) = pending {
+            self.complete_later(pending, &screened, &record);
+        }
+        if let Some(shadow) = &self.parts.shadow
+            && !options.dry_run
+        {
+            shadow.follow(self, &in_force, &record);
         }
         Ok(screened)
     }
 
-    /// Waits for the reports that are written after their decisions. To be called once nothing
-    /// is screened any more.
+    fn draft(
+        &self,
+        assessed: Assessed,
+        findings: Findings,
+        status: DecisionStatus,
+        promise: Option<Promise>,
+    ) -> Drafted {
+        let Assessed { facts, text, in_force, assessment, screening, timings, started } = assessed;
+        let circumstances = Circumstances {
+            decision_id: DecisionId(Uuid::now_v7()),
+            decided_at: Timestamp::now(),
+            status,
+            degraded: findings.degraded,
+            provisional: None,
+            timings_ms: with_analysis(timings, findings.timings, started.elapsed()),
+        };
+        let grounds = Grounds {
+            policy: in_force.policy().reference(),
+            facts: &facts,
+            assessment: &assessment,
+            screening: &screening,
+        };
+        let decision = compose(&grounds, findings.analysis, circumstances);
+        let record = Record {
+            facts,
+            screening_text: text,
+            assessment: Some(assessment),
+            analysis: findings.record,
+            analysis_package: self.parts.analysis.as_ref().map(|model| model.package().clone()),
+            decision,
+        };
+        Drafted { record, promise }
+    }
+
+    /// Shows Prometheus what the budget's controller sees by now.
+    pub fn tell_budget(&self) {
+        if let Some(state) = self.parts.policies.budget() {
+            self.parts.metrics.budget(&state);
+        }
+    }
+
+    fn observe_budget(&self, assessed: &Assessed) {
+        let Assessed { in_force, assessment, screening, .. } = assessed;
+        let moved = self.parts.policies.observe(in_force, assessment, screening.score);
+        let Some(moved) = moved else { return };
+        self.parts.metrics.budget(&moved.state);
+        let state = &moved.state;
+        tracing::info!(
+            target_share = state.target,
+            share = state.share,
+            from = moved.from.value(),
+            shift = state.shift.value(),
+            threshold = state.threshold.value(),
+            limited = ?state.limited,
+            "the escalation threshold moved"
+        );
+    }
+
+    /// Whether an analysis may be owed with this answer.
+    fn may_promise(&self, options: &ScreenOptions) -> bool {
+        let kept = self.parts.ledger.is_some() && self.parts.analysis.is_some();
+        kept && !options.dry_run
+            && self.owed.load(Ordering::Relaxed) < self.parts.options.max_promised
+    }
+
+    fn complete_later(
+        &self,
+        pending: crate::tiers::PendingReport,
+        screened: &Screened,
+        record: &Record,
+    ) {
+        let Some(ledger) = self.parts.ledger.clone() else { return };
+        let completion = Completion {
+            pending,
+            decision: screened.decision.clone(),
+            facts: screened.facts.clone(),
+            record: record.analysis.clone(),
+            package: record.analysis_package.clone(),
+            ledger,
+            metrics: self.parts.metrics.clone(),
+            announcer: Arc::clone(&self.parts.announcer),
+            completed: self.completed.clone(),
+        };
+        self.background.spawn(completion.run());
+    }
+
+    /// Waits for what comes after the answers. To be called once nothing is screened any more.
     pub async fn finish(&self) {
-        self.completions.close();
-        self.completions.wait().await;
+        self.background.close();
+        self.background.wait().await;
     }
 
     /// How long tier 2 takes for a case, whatever tier 1 said: prompt, tokens, queue, report.
@@ -267,105 +492,92 @@ impl Screener {
         (Facts::new(transaction, velocity), took)
     }
 
-    async fn score(&self, place: Box<dyn Place + '_>, text: &str) -> Result<Scored, ScreenError> {
-        let scored = place.score(text).await?;
-        self.parts.metrics.model(Tier::Screening, &scored.timings);
-        Ok(scored)
-    }
-
     async fn analyse(&self, facts: &Facts, options: &ScreenOptions) -> Findings {
-        let Some(model) = &self.parts.analysis else { return Findings::disabled() };
-        let ScreenerParts { renderer, metrics, options: asking, .. } = &self.parts;
-        let analyst = Analyst { model, renderer, metrics, options: asking };
         let keeps = self.parts.ledger.is_some() && !options.dry_run;
-        analyst.analyse(facts, options.deadline, keeps).await
+        let terms = self.parts.options.terms(options.deadline, keeps);
+        let leaves_reports = self.parts.options.narrative == crate::analyst::Narrative::After;
+        self.ask_tier_2(facts, terms, leaves_reports).await
     }
 
-    fn decide(
+    /// Asks tier 2, if there is one.
+    pub(crate) async fn ask_tier_2(
         &self,
         facts: &Facts,
-        screening: Score,
-        analysed: &Findings,
-        policy: &Policy,
-        timings_ms: StageTimings,
-    ) -> Decision {
-        let (outcome, decided_by, score) = match (&analysed.analysis, analysed.degraded) {
-            (Some(analysis), _) => {
-                let outcome = policy.with_analysis(screening, analysis.score);
-                (outcome, DecidedBy::Analysis, analysis.score)
-            }
-            (None, Some(_)) => (policy.with_fallback(screening), DecidedBy::Fallback, screening),
-            (None, None) => (Outcome::Approve, DecidedBy::Screening, screening),
-        };
-        let floor = policy.text_floor(&facts.derived.instructions);
-        let decided_by = if outcome < floor { DecidedBy::Rule } else { decided_by };
-        let outcome = outcome.max(floor);
-        Decision {
-            decision_id: DecisionId(Uuid::now_v7()),
-            transaction_id: facts.transaction.id.clone(),
-            decided_at: Timestamp::now(),
-            outcome,
-            status: DecisionStatus::Final,
-            decided_by,
-            score,
-            risk_level: policy.risk_level(score),
-            reasons: explain(facts, screening, outcome, policy),
-            screening: Screening {
-                score: screening,
-                package: self.parts.screening.package().clone(),
-            },
-            analysis: analysed.analysis.clone(),
-            degraded: analysed.degraded,
-            policy: policy.reference().clone(),
-            timings_ms,
-        }
+        terms: CaseTerms,
+        leaves_reports: bool,
+    ) -> Findings {
+        let Some(model) = &self.parts.analysis else { return Findings::disabled() };
+        let ScreenerParts { renderer, metrics, options, .. } = &self.parts;
+        let analyst = Analyst { model, renderer, metrics, options, leaves_reports };
+        analyst.analyse(facts, terms).await
     }
 
-    async fn record(&self, record: Record, dry_run: bool) -> Result<Screened, ScreenError> {
-        let response = record.response_json()?;
-        let Some(ledger) = self.parts.ledger.as_ref().filter(|_| !dry_run) else {
-            if dry_run {
+    async fn record(
+        &self,
+        drafted: Drafted,
+        options: &ScreenOptions,
+    ) -> Result<(Screened, Record), ScreenError> {
+        let Drafted { mut record, promise } = drafted;
+        let mut response = response_json(&record.decision)?;
+        let Some(ledger) = self.parts.ledger.as_ref().filter(|_| !options.dry_run) else {
+            if options.dry_run {
                 self.parts.metrics.dry_runs.inc();
             }
-            let Record { decision, facts, .. } = record;
-            return Ok(Screened { decision, facts, response, ledger: Duration::ZERO });
+            return Ok((screened(&record, response, Duration::ZERO), record));
         };
         let started = Instant::now();
-        let entry = NewDecision {
-            account_id: record.facts.transaction.account.id.clone(),
-            event_time: record.facts.transaction.timestamp,
-            record: record.to_json()?,
-            response: response.clone(),
-            decision: record.decision.clone(),
+        let entry = new_decision(&record, response.clone(), promise, options)?;
+        match ledger.append(entry).await {
+            Ok(()) => {
+                if promise == Some(Promise::Analysis) {
+                    self.owed.fetch_add(1, Ordering::Relaxed);
+                    self.promised.notify_one();
+                }
+            }
+            Err(error) if self.answers_all_the_same(&error) => {
+                record.decision.degraded = Some(Degraded::LedgerUnavailable);
+                record.decision.status = DecisionStatus::Final;
+                response = response_json(&record.decision)?;
+                let entry = new_decision(&record, response.clone(), None, options)?;
+                ledger.append_when_possible(entry).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok((screened(&record, response, started.elapsed()), record))
+    }
+
+    fn answers_all_the_same(&self, error: &LedgerError) -> bool {
+        let failing = match error {
+            LedgerError::Unavailable { .. } | LedgerError::Overloaded { .. } => true,
+            LedgerError::DuplicateDecision(_)
+            | LedgerError::KeyTaken(_)
+            | LedgerError::Refused { .. }
+            | LedgerError::Erased(_)
+            | LedgerError::Corrupt { .. }
+            | LedgerError::Closed => false,
         };
-        ledger.append(entry).await?;
-        let Record { decision, facts, .. } = record;
-        Ok(Screened { decision, facts, response, ledger: started.elapsed() })
+        failing && self.parts.on_ledger_failure == OnLedgerFailure::Answer
     }
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    // Microseconds are as fine as anybody reads; more digits only lengthen the answer.
-    (duration.as_secs_f64() * 1e6).round() / 1e3
+fn screened(record: &Record, response: String, ledger: Duration) -> Screened {
+    Screened { decision: record.decision.clone(), facts: record.facts.clone(), response, ledger }
 }
 
-fn timings(
-    velocity: Duration,
-    render: Duration,
-    scored: &Scored,
-    analysed: &Findings,
-    total: Duration,
-) -> StageTimings {
-    let analysis = analysed.timings;
-    StageTimings {
-        velocity: milliseconds(velocity),
-        screening_prepare: milliseconds(render + scored.timings.encode),
-        screening_queue: milliseconds(scored.timings.queue),
-        screening_run: milliseconds(scored.timings.run),
-        analysis_prepare: analysis.prepare.map(milliseconds),
-        analysis_queue: analysis.queue.map(milliseconds),
-        analysis_verdict: analysis.verdict.map(milliseconds),
-        analysis_run: analysis.run.map(milliseconds),
-        total: milliseconds(total),
-    }
+fn new_decision(
+    record: &Record,
+    response: String,
+    promise: Option<Promise>,
+    options: &ScreenOptions,
+) -> Result<NewDecision, serde_json::Error> {
+    Ok(NewDecision {
+        account_id: record.facts.transaction.account.id.clone(),
+        event_time: record.facts.transaction.timestamp,
+        record: record.to_json()?,
+        response,
+        decision: record.decision.clone(),
+        idempotency: options.idempotency.clone(),
+        promise,
+        audited: record.decision.escalated == Some(Escalation::Audit),
+    })
 }

@@ -91,15 +91,21 @@ pub struct Judgement {
     pub score: Score,
     /// What the score rests on.
     pub basis: Basis,
+    /// Tokens of the prompt, where the engine tells.
+    pub prompt_tokens: Option<u32>,
     /// Where the time went, up to the verdict.
     pub timings: ModelTimings,
 }
 
 /// The report as written, not checked yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
     /// JSON.
     pub text: String,
+    /// How many tokens that took, where the engine tells.
+    pub tokens: Option<u32>,
+    /// The tokens themselves, where the engine tells.
+    pub token_ids: Vec<u32>,
     /// From the start of the run to the last token.
     pub run: Duration,
 }

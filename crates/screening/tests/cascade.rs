@@ -67,7 +67,6 @@ async fn tier_2_cannot_approve_above_its_band() {
 async fn whatever_goes_wrong_in_tier_2_becomes_a_degraded_decision() {
     let full = TierError::Overloaded { retry_after: Duration::from_secs(1) };
     let cases = [
-        (Analyst::fails(TierError::Deadline), Degraded::AnalysisLate),
         (Analyst::fails(full), Degraded::AnalysisFull),
         (Analyst::fails(TierError::Failed("no".into())), Degraded::AnalysisFailed),
         (Analyst::writes("It looks fine to me."), Degraded::AnalysisFailed),
@@ -94,13 +93,17 @@ async fn a_decision_is_in_the_ledger_word_for_word_when_it_is_answered() {
     let harness = Harness::start(0.5, Analyst::says("fraud", 0.9)).await;
     let screened = harness.screen(transaction("tx-1", "900")).await.unwrap();
     let stored = harness.ledger.decision(screened.decision.decision_id).await.unwrap().unwrap();
-    assert_eq!(stored.response, screened.response);
-    let record: Record = serde_json::from_str(&stored.record).unwrap();
+    let content = stored.content.unwrap();
+    assert_eq!(content.response, screened.response);
+    let record: Record = serde_json::from_str(&content.record).unwrap();
     assert_eq!(record.decision, screened.decision);
     assert_eq!(record.facts, screened.facts);
     assert!(record.screening_text.contains("amt"), "{}", record.screening_text);
-    assert!(record.analysis_prompt.unwrap().contains("900"));
-    assert!(record.analysis_text.unwrap().starts_with("{\"verdict\":\"fraud\""));
+    let analysis = record.analysis;
+    assert!(analysis.analysis_prompt.unwrap().contains("900"));
+    assert_eq!(analysis.prompt_tokens, Some(7));
+    assert!(analysis.prompt_sha256.is_some() && analysis.schema_sha256.is_some());
+    assert!(analysis.analysis_text.unwrap().starts_with("{\"verdict\":\"fraud\""));
 }
 
 #[tokio::test]
@@ -145,13 +148,14 @@ async fn a_report_written_after_the_answer_is_added_to_the_decision() {
     assert_eq!((verdict.typology, verdict.action), (None, None));
     harness.screener.finish().await;
     let stored = harness.ledger.decision(decision.decision_id).await.unwrap().unwrap();
-    let completed: Decision = serde_json::from_str(&stored.response).unwrap();
+    let content = stored.content.unwrap();
+    let completed: Decision = serde_json::from_str(&content.response).unwrap();
     let report = completed.analysis.unwrap();
     assert_eq!(report.report, ReportStatus::Complete);
     assert_eq!(report.action, Some(Outcome::Decline));
     assert_eq!((report.score, completed.outcome), (verdict.score, decision.outcome));
-    let record: CompletionRecord = serde_json::from_str(&stored.completion.unwrap()).unwrap();
-    assert!(record.analysis_text.unwrap().contains("\"verdict\":\"fraud\""));
+    let record: CompletionRecord = serde_json::from_str(&content.completion.unwrap()).unwrap();
+    assert!(record.analysis.analysis_text.unwrap().contains("\"verdict\":\"fraud\""));
 }
 
 #[tokio::test]
@@ -167,7 +171,8 @@ async fn a_report_that_never_comes_is_said_to_have_failed_and_the_verdict_stands
         assert_eq!(decision.analysis.unwrap().report, first);
         harness.screener.finish().await;
         let stored = harness.ledger.decision(decision.decision_id).await.unwrap().unwrap();
-        let completed: Decision = serde_json::from_str(&stored.response).unwrap();
+        let content = stored.content.unwrap();
+        let completed: Decision = serde_json::from_str(&content.response).unwrap();
         assert_eq!(completed.analysis.unwrap().report, ReportStatus::Failed);
     }
 }

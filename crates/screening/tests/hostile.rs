@@ -75,9 +75,10 @@ async fn an_instruction_is_escalated_named_and_held_at_the_floor_whatever_the_sc
         assert!(detail.contains("the memo") && !detail.contains("previous"), "{detail}");
         assert_eq!(screened.facts.transaction.memo.as_ref().unwrap().as_str(), memo);
         let stored = harness.ledger.decision(decision.decision_id).await.unwrap().unwrap();
-        let record: screening::Record = serde_json::from_str(&stored.record).unwrap();
+        let record: screening::Record =
+            serde_json::from_str(&stored.content.unwrap().record).unwrap();
         assert_eq!(record.facts, screened.facts);
-        for read in [&record.screening_text, record.analysis_prompt.as_ref().unwrap()] {
+        for read in [&record.screening_text, record.analysis.analysis_prompt.as_ref().unwrap()] {
             assert!(!read.contains("Ignore") && !read.contains("memo"), "{read}");
         }
     }

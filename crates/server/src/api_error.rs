@@ -26,6 +26,14 @@ pub(crate) enum ApiError {
     BadParameters(Violations),
     /// Nothing of this name.
     NotFound(String),
+    /// What it was is erased, and stays so.
+    Gone(String),
+    /// It contradicts what is there or under way.
+    Conflict { detail: String, retry_after: Option<Duration> },
+    /// Nobody says who asks.
+    Unauthorized(&'static str),
+    /// Who asks may not.
+    Forbidden(&'static str),
     /// No such route.
     UnknownRoute,
     /// The route has other methods.
@@ -88,10 +96,15 @@ impl ApiError {
         let (detail, errors, retry_after) = match self {
             Self::Malformed(detail)
             | Self::NotFound(detail)
+            | Self::Gone(detail)
             | Self::TooLarge(detail)
             | Self::UnsupportedMediaType(detail) => (detail, Vec::new(), None),
             Self::BadParameters(violations) | Self::Invalid(violations) => {
                 (summary(&violations), violations.0, None)
+            }
+            Self::Conflict { detail, retry_after } => (detail, Vec::new(), retry_after),
+            Self::Unauthorized(detail) | Self::Forbidden(detail) => {
+                (detail.into(), Vec::new(), None)
             }
             Self::UnknownRoute => ("see /docs for what there is".into(), Vec::new(), None),
             Self::MethodNotAllowed => {
@@ -131,6 +144,12 @@ impl ApiError {
                 (StatusCode::BAD_REQUEST, "/problems/invalid-parameters", "Invalid parameters")
             }
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "/problems/not-found", "Not found"),
+            Self::Gone(_) => (StatusCode::GONE, "/problems/erased", "Erased"),
+            Self::Conflict { .. } => (StatusCode::CONFLICT, "/problems/conflict", "Conflict"),
+            Self::Unauthorized(_) => {
+                (StatusCode::UNAUTHORIZED, "/problems/unauthorized", "Unauthorized")
+            }
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "/problems/forbidden", "Forbidden"),
             Self::UnknownRoute => {
                 (StatusCode::NOT_FOUND, "/problems/unknown-route", "No such route")
             }
@@ -188,6 +207,10 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = problem.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
         response.extensions_mut().insert(Pending(problem));
         response
     }
@@ -237,11 +260,20 @@ const LEDGER_RETRY: Duration = Duration::from_secs(1);
 
 impl From<LedgerError> for ApiError {
     fn from(error: LedgerError) -> Self {
+        if let LedgerError::KeyTaken(_) = error {
+            return Self::Conflict {
+                detail: "this idempotency key was used by another request meanwhile".into(),
+                retry_after: Some(LEDGER_RETRY),
+            };
+        }
         let source = std::error::Error::source(&error).map(ToString::to_string);
         tracing::error!(%error, source, "ledger failed");
         let retry_after = match error {
             LedgerError::Overloaded { retry_after } => retry_after,
             LedgerError::Unavailable { .. }
+            | LedgerError::KeyTaken(_)
+            | LedgerError::Refused { .. }
+            | LedgerError::Erased(_)
             | LedgerError::DuplicateDecision(_)
             | LedgerError::Corrupt { .. }
             | LedgerError::Closed => LEDGER_RETRY,
@@ -262,6 +294,10 @@ impl From<ScreenError> for ApiError {
                 retry_after: Duration::from_secs(1),
             },
             ScreenError::Ledger(error) => error.into(),
+            ScreenError::Incomplete(id) => Self::Conflict {
+                detail: format!("the record of decision {id} does not hold what this needs"),
+                retry_after: None,
+            },
             ScreenError::Screening(_) | ScreenError::Render(_) | ScreenError::Serialise(_) => {
                 // A model's complaint may quote what it was fed.
                 let text = error.to_string();

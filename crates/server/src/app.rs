@@ -7,15 +7,25 @@ use jiff::Timestamp;
 use ledger::Ledger;
 use prometheus::Registry;
 use screening::Screener;
-use tokio::{sync::Semaphore, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use webhooks::Dispatcher;
 
 use crate::{
+    authors::Authors,
+    background::{Background, Watch},
     connections::Connections,
+    drift::DriftMonitor,
     http_metrics::HttpMetrics,
+    policy_sync::PolicySync,
+    promises::{Keeper, PromiseMetrics},
+    quality::{QualityMetrics, QualityMonitor},
     readiness::{Phase, Readiness},
     router::router,
-    settings::{Http, Settings, Shutdown},
+    settings::{Settings, Shutdown, locate},
     shutdown::StopError,
     state::{AppState, Shared},
     warming,
@@ -33,8 +43,10 @@ pub struct AppParts {
     pub screening_package: PackageRef,
     /// Tier 2's package, unless it is switched off.
     pub analysis_package: Option<PackageRef>,
-    /// The text of the policy in force.
-    pub policy_document: String,
+    /// The screener's observer.
+    pub drift: Arc<DriftMonitor>,
+    /// Delivers what the screener's announcer announces.
+    pub webhooks: Dispatcher,
 }
 
 /// Why the service could not be built.
@@ -51,12 +63,16 @@ pub enum BuildError {
     /// The metrics are registered already.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
+    /// The policy cannot be brought into force.
+    #[error("policy: {0}")]
+    Policy(String),
 }
 
 /// A service that listens, but does not answer yet.
 pub struct App {
     connections: Connections,
     state: AppState,
+    background: Background,
     shutdown: Shutdown,
     local_addr: SocketAddr,
 }
@@ -72,13 +88,40 @@ impl App {
         if let Some(package) = &parts.analysis_package {
             metrics.model("analysis", package);
         }
-        metrics.policy(parts.screener.policy().reference());
+        let promises = PromiseMetrics::register(&parts.registry)?;
+        let metrics = Arc::new(metrics);
+        let policy_sync = policy_sync(settings, &parts, &metrics)?;
+        policy_sync.start().await.map_err(|error| BuildError::Policy(error.to_string()))?;
+        metrics.policy(parts.screener.policies().current().reference());
+        let authors = Authors::parse(&settings.policy.authors).map_err(BuildError::Policy)?;
         let failed = |source| BuildError::Listen { listen: settings.listen.clone(), source };
         let connections =
             Connections::bind(&settings.listen, &settings.http).await.map_err(failed)?;
         let local_addr = connections.local_addr().map_err(failed)?;
-        let state = Arc::new(shared(parts, metrics, settings.http.clone()));
-        Ok(Self { connections, state, shutdown: settings.shutdown.clone(), local_addr })
+        let quality = Arc::new(QualityMonitor {
+            ledger: parts.ledger.clone(),
+            metrics: QualityMetrics::register(&parts.registry)?,
+            decisions_max: settings.quality.max_decisions,
+        });
+        let keeper = Keeper {
+            screener: Arc::clone(&parts.screener),
+            ledger: parts.ledger.clone(),
+            concurrency: settings.analysis.promised_concurrency,
+            lease: settings.lease(),
+            metrics: promises,
+        };
+        let watch = Watch {
+            quality: Arc::clone(&quality),
+            drift: Arc::clone(&parts.drift),
+            every: Duration::from_secs(settings.quality.every_s),
+            days: settings.quality.window_days,
+        };
+        let sync = Arc::clone(&policy_sync);
+        let (state, webhooks) = shared(settings, parts, metrics, sync, (authors, quality));
+        let background = Background { keeper, policy_sync, webhooks, watch };
+        let state = Arc::new(state);
+        let shutdown = settings.shutdown.clone();
+        Ok(Self { connections, state, background, shutdown, local_addr })
     }
 
     /// Where the service listens; tells the port when the settings said 0.
@@ -87,52 +130,98 @@ impl App {
         self.local_addr
     }
 
+    /// The version of the policy in force.
+    #[must_use]
+    pub fn policy_version(&self) -> String {
+        self.state.screener.policies().current().reference().version.clone()
+    }
+
     /// Rebuilds velocity, answers until `stop` ends, finishes what is in flight, and closes the
     /// ledger.
     ///
     /// # Errors
     /// When velocity could not be rebuilt, or the grace period was too short.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<(), StopError> {
-        let Self { connections, state, shutdown, .. } = self;
+        let Self { connections, state, background, shutdown, .. } = self;
         let stop_accepting = CancellationToken::new();
         let router = router(&state);
         let serving = connections.serve(router, &stop_accepting);
         tokio::pin!(serving);
         let warmed = tokio::select! {
             () = &mut serving => Ok(()),
-            result = live(&state, stop) => result,
+            result = live(&state, background, stop) => result,
         };
         drain(&state, &shutdown, serving, &stop_accepting).await.and(warmed)
     }
 }
 
-fn shared(parts: AppParts, metrics: HttpMetrics, http: Http) -> Shared {
-    Shared {
+fn policy_sync(
+    settings: &Settings,
+    parts: &AppParts,
+    metrics: &Arc<HttpMetrics>,
+) -> Result<Arc<PolicySync>, prometheus::Error> {
+    Ok(Arc::new(PolicySync {
+        desk: Arc::clone(parts.screener.policies()),
+        ledger: parts.ledger.clone(),
+        metrics: Arc::clone(metrics),
+        file: settings.policy.file.as_deref().map(locate),
+        every: Duration::from_millis(settings.policy.reload_ms),
+        reloads_failed: PolicySync::failures(&parts.registry)?,
+    }))
+}
+
+fn shared(
+    settings: &Settings,
+    parts: AppParts,
+    metrics: Arc<HttpMetrics>,
+    policy_sync: Arc<PolicySync>,
+    (authors, quality): (Authors, Arc<QualityMonitor>),
+) -> (Shared, Dispatcher) {
+    let http = settings.http.clone();
+    let shared = Shared {
         screener: parts.screener,
         ledger: parts.ledger,
         screening_package: parts.screening_package,
         analysis_package: parts.analysis_package,
-        policy_document: parts.policy_document,
+        policy_sync,
+        authors,
         registry: parts.registry,
-        metrics: Arc::new(metrics),
+        metrics,
         readiness: Readiness::default(),
         slots: Arc::new(Semaphore::new(http.max_in_flight)),
+        // Whoever only waits must not keep payments out.
+        waiting: Semaphore::new((http.max_in_flight / 2).max(1)),
+        detached: TaskTracker::new(),
+        settled: Notify::new(),
+        quality,
+        quality_days: settings.quality.window_days,
+        drift: parts.drift,
+        nudge: parts.webhooks.nudge(),
+        on_ledger_failure: settings.on_ledger_failure(),
         http,
-    }
+    };
+    (shared, parts.webhooks)
 }
 
-/// Warms up, then waits for the end; the end may come first.
-async fn live(state: &Shared, stop: impl Future<Output = ()>) -> Result<(), StopError> {
+/// Warms up, then waits for the end with all that runs beside the requests; the end may come
+/// first.
+async fn live(
+    state: &Shared,
+    background: Background,
+    stop: impl Future<Output = ()>,
+) -> Result<(), StopError> {
     tokio::pin!(stop);
     let warming = warming::warm(&state.ledger, state.screener.velocity(), Timestamp::now());
-    tokio::select! {
+    let warmed = tokio::select! {
         biased;
         () = &mut stop => return Ok(()),
         warmed = warming => warmed.map_err(StopError::Warming)?,
     };
     state.readiness.enter(Phase::Ready);
     tracing::info!("ready");
+    let running = background.start(state, warmed.until);
     stop.await;
+    running.stop().await;
     Ok(())
 }
 
@@ -154,7 +243,12 @@ async fn drain(
     stop_accepting.cancel();
     let finished = tokio::time::timeout_at(deadline, serving).await;
     let requests = state.metrics.in_flight();
-    // Reports that were promised with an answer; those that are not ready by then never come.
+    state.detached.close();
+    let detached = tokio::time::timeout_at(deadline, state.detached.wait()).await;
+    if detached.is_err() {
+        tracing::warn!("some requests under idempotency keys were cut off");
+    }
+    // Reports that were promised with an answer; those that are not ready by then stay owed.
     let written = tokio::time::timeout_at(deadline, state.screener.finish()).await;
     if written.is_err() {
         tracing::warn!("some reports were not finished");

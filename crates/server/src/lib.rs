@@ -10,16 +10,25 @@
 
 mod api_error;
 mod app;
+mod authors;
+mod background;
 pub mod cli;
 mod connections;
+mod drift;
+mod following;
 mod guarded_body;
 mod http_metrics;
+mod idempotency;
 mod json_body;
 mod middleware;
 pub mod models;
 mod ndjson;
 mod offline;
 mod openapi;
+mod outbox;
+mod policy_sync;
+mod promises;
+mod quality;
 mod readiness;
 mod request_context;
 mod router;
@@ -33,5 +42,7 @@ mod telemetry;
 mod warming;
 
 pub use app::{App, AppParts, BuildError};
+pub use drift::DriftMonitor;
+pub use outbox::Announcements;
 pub use settings::Settings;
 pub use shutdown::{StopError, signal};

@@ -20,7 +20,10 @@ use crate::{
     http_metrics::HttpMetrics,
     middleware::{admit, observe},
     openapi::Frame,
-    routes::{decisions, events, health, labels, metrics, models, policy, screen, screen_batch},
+    routes::{
+        attribution, decisions, deliveries, events, health, labels, metrics, models, policy,
+        quality, screen, screen_batch, shadow,
+    },
     state::AppState,
 };
 
@@ -34,7 +37,15 @@ pub(crate) fn router(state: &AppState) -> Router {
         .routes(routes!(labels::label_decision))
         .routes(routes!(labels::label_transaction))
         .routes(routes!(events::events))
-        .routes(routes!(policy::policy))
+        .routes(routes!(policy::policy, policy::put_policy))
+        .routes(routes!(policy::policies))
+        .routes(routes!(policy::policy_version))
+        .routes(routes!(attribution::attribution))
+        .routes(routes!(shadow::shadow))
+        .routes(routes!(quality::quality))
+        .routes(routes!(quality::drift))
+        .routes(routes!(deliveries::deliveries))
+        .routes(routes!(deliveries::revive))
         .routes(routes!(models::models))
         .route_layer(middleware::from_fn_with_state(state.clone(), admit));
     // Not admitted: they must answer when nothing else does.
@@ -74,5 +85,6 @@ fn create_series(metrics: &HttpMetrics, document: &openapi::OpenApi) {
 fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
     let get = item.get.as_ref().map(|operation| ("GET", operation));
     let post = item.post.as_ref().map(|operation| ("POST", operation));
-    get.into_iter().chain(post)
+    let put = item.put.as_ref().map(|operation| ("PUT", operation));
+    get.into_iter().chain(post).chain(put)
 }

@@ -6,7 +6,8 @@ use domain::{
     ObjectReader, ParseContext, Transaction, Violations,
     reader::{kind_of, string},
 };
-use screening::{Priority, ScreenOptions, Screened};
+use ledger::IdempotencyKey;
+use screening::{Mode, Priority, ScreenOptions, Screened};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,9 +20,11 @@ const SAMPLE_MEMBERS: [&str; 4] = ["label", "label_at", "typology", "scenario"];
 #[derive(Debug)]
 pub(crate) struct ScreeningRequest {
     transaction: Transaction,
+    mode: Mode,
     deadline: Option<Duration>,
     dry_run: bool,
     priority: Priority,
+    key: Option<IdempotencyKey>,
 }
 
 impl ScreeningRequest {
@@ -36,7 +39,8 @@ impl ScreeningRequest {
             return Self::envelope(value, context, &SAMPLE_MEMBERS, Priority::Bulk);
         }
         let transaction = Transaction::parse(value, context)?;
-        Ok(Self { transaction, deadline: None, dry_run: false, priority: Priority::Bulk })
+        let (mode, priority) = (Mode::Sync, Priority::Bulk);
+        Ok(Self { transaction, mode, deadline: None, dry_run: false, priority, key: None })
     }
 
     fn envelope(
@@ -49,17 +53,32 @@ impl ScreeningRequest {
         let request = ObjectReader::open(value, "", &mut violations).and_then(|mut reader| {
             let transaction =
                 reader.required_object("transaction", |inner| Transaction::read(inner, context));
-            reader.optional("mode", mode);
+            let mode = reader.optional("mode", mode).unwrap_or_default();
             let deadline = reader.optional("deadline_ms", deadline);
             let dry_run = reader.optional("dry_run", flag).unwrap_or(false);
             for name in ignored {
                 reader.take(name);
             }
             reader.close();
-            Some(Self { transaction: transaction?, deadline, dry_run, priority })
+            Some(Self { transaction: transaction?, mode, deadline, dry_run, priority, key: None })
         });
         violations.into_result()?;
         request.ok_or_else(Violations::default)
+    }
+
+    /// The same request under an idempotency key. A dry run leaves no trace, and so has no key.
+    pub(crate) fn keyed(self, key: Option<IdempotencyKey>) -> Self {
+        Self { key: key.filter(|_| !self.dry_run), ..self }
+    }
+
+    /// The key, if there is one.
+    pub(crate) fn key(&self) -> Option<&IdempotencyKey> {
+        self.key.as_ref()
+    }
+
+    /// When the answer is needed.
+    pub(crate) fn deadline(&self, state: &Shared, arrived: Instant) -> Instant {
+        arrived + self.deadline.unwrap_or_else(|| state.default_deadline())
     }
 
     /// Screens the transaction; whatever happens, an answer comes by the deadline.
@@ -68,8 +87,14 @@ impl ScreeningRequest {
         state: &Shared,
         arrived: Instant,
     ) -> Result<Screened, ApiError> {
-        let deadline = arrived + self.deadline.unwrap_or_else(|| state.default_deadline());
-        let options = ScreenOptions { deadline, dry_run: self.dry_run, priority: self.priority };
+        let deadline = self.deadline(state, arrived);
+        let options = ScreenOptions {
+            deadline,
+            mode: self.mode,
+            dry_run: self.dry_run,
+            priority: self.priority,
+            idempotency: self.key,
+        };
         match timeout_at(deadline, state.screener.screen(self.transaction, options)).await {
             Ok(screened) => screened.map_err(ApiError::from),
             Err(_) => Err(ApiError::Deadline),
@@ -99,11 +124,11 @@ pub(crate) fn parse_event(
     transaction.ok_or_else(Violations::default)
 }
 
-fn mode(value: &Value) -> Result<(), String> {
+fn mode(value: &Value) -> Result<Mode, String> {
     match string(value)? {
-        "sync" => Ok(()),
-        "async" => Err("is not available as \"async\" in this version; use \"sync\"".into()),
-        _ => Err("must be \"sync\"".into()),
+        "sync" => Ok(Mode::Sync),
+        "async" => Ok(Mode::Async),
+        _ => Err("must be \"sync\" or \"async\"".into()),
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Warmed {
     pub(crate) transactions: u64,
     pub(crate) labels: u64,
     pub(crate) unreadable: u64,
+    /// The last entry of the ledger when this was begun.
+    pub(crate) until: i64,
 }
 
 /// Counts everything recorded within the look-back or, when nothing is, everything there is.
@@ -34,7 +36,7 @@ pub(crate) async fn warm(
         warmed = replay_since(ledger, velocity, Timestamp::MIN).await?;
     }
     let took_ms = started.elapsed().as_millis();
-    let Warmed { transactions, labels, unreadable } = warmed;
+    let Warmed { transactions, labels, unreadable, .. } = warmed;
     tracing::info!(transactions, labels, unreadable, took_ms, "velocity is warm");
     Ok(warmed)
 }
@@ -47,6 +49,7 @@ async fn replay_since(
     let mut reported = Instant::now();
     let mut warmed = Warmed::default();
     let mut replay = ledger.replay_since(since).await?;
+    warmed.until = replay.until();
     loop {
         let page = replay.next_page().await?;
         if page.is_empty() {
@@ -66,7 +69,7 @@ async fn replay_since(
     }
 }
 
-async fn replay_entry(
+pub(crate) async fn replay_entry(
     ledger: &Ledger,
     velocity: &VelocityStore,
     entry: Entry,

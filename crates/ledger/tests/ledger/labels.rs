@@ -2,9 +2,7 @@ use ledger::{LabelId, NewLabel};
 
 use crate::support::{Bench, at, decision, decision_id, event, label, transaction_id};
 
-#[tokio::test]
-async fn labels_keep_their_order_and_their_reversals() {
-    let mut bench = Bench::new();
+async fn labels_keep_their_order_and_their_reversals(mut bench: Bench) {
     let ledger = bench.open().await.unwrap();
     ledger.append(decision(1)).await.unwrap();
     // Recorded in an order that is not that of their times.
@@ -29,9 +27,7 @@ async fn labels_keep_their_order_and_their_reversals() {
     ledger.close().await;
 }
 
-#[tokio::test]
-async fn a_transaction_that_was_only_observed_can_be_labelled() {
-    let mut bench = Bench::new();
+async fn a_transaction_that_was_only_observed_can_be_labelled(mut bench: Bench) {
     let ledger = bench.open().await.unwrap();
     assert!(!ledger.has_transaction(&transaction_id(1)).await.unwrap());
     ledger.append_events(vec![event(1)]).await.unwrap();
@@ -42,3 +38,8 @@ async fn a_transaction_that_was_only_observed_can_be_labelled() {
     assert_eq!((stored[0].decision_id, stored[0].recorded_at), (None, at(0)));
     ledger.close().await;
 }
+
+on_both_stores!(
+    labels_keep_their_order_and_their_reversals,
+    a_transaction_that_was_only_observed_can_be_labelled,
+);

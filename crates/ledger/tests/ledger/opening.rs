@@ -1,12 +1,12 @@
 use std::{error::Error, fs, path::PathBuf};
 
-use ledger::{Config, DecisionFilter, Ledger, LedgerError};
+use ledger::{Config, DecisionFilter, Ledger, LedgerError, StoreConfig};
 use prometheus::Registry;
 
 use crate::support::{Bench, decision, decision_id};
 
 async fn refusal(path: PathBuf) -> LedgerError {
-    let config = Config { path, ..Config::default() };
+    let config = Config::new(StoreConfig::Sqlite { path });
     Ledger::open(config, &Registry::new()).await.unwrap_err()
 }
 
@@ -38,7 +38,7 @@ async fn a_file_of_garbage_is_called_corrupt_and_left_as_it_was() {
 
 #[tokio::test]
 async fn damaged_pages_are_called_corrupt() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::sqlite();
     let ledger = bench.open().await.unwrap();
     for n in 0..50 {
         ledger.append(decision(n)).await.unwrap();
@@ -58,7 +58,7 @@ async fn damaged_pages_are_called_corrupt() {
 
 #[tokio::test]
 async fn opening_again_migrates_nothing_and_loses_nothing() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::sqlite();
     for n in 0..3 {
         let ledger = bench.open().await.unwrap();
         ledger.append(decision(n)).await.unwrap();
@@ -75,7 +75,7 @@ async fn opening_again_migrates_nothing_and_loses_nothing() {
 #[tokio::test]
 async fn a_file_that_a_later_version_wrote_is_refused() {
     use sqlx::{ConnectOptions, Connection};
-    let mut bench = Bench::new();
+    let mut bench = Bench::sqlite();
     bench.open().await.unwrap().close().await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(bench.path());
     let mut connection = options.connect().await.unwrap();
@@ -90,7 +90,7 @@ async fn a_file_that_a_later_version_wrote_is_refused() {
 
 #[tokio::test]
 async fn closing_folds_the_log_into_the_file() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::sqlite();
     let ledger = bench.open().await.unwrap();
     ledger.append(decision(1)).await.unwrap();
     let log = bench.path().with_extension("sqlite-wal");
@@ -103,7 +103,7 @@ async fn closing_folds_the_log_into_the_file() {
 
 #[tokio::test]
 async fn a_check_writes_to_the_disk() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::sqlite();
     let ledger = bench.open().await.unwrap();
     ledger.append(decision(1)).await.unwrap();
     let log = bench.path().with_extension("sqlite-wal");
@@ -117,7 +117,7 @@ async fn a_check_writes_to_the_disk() {
 #[tokio::test]
 async fn only_the_owner_can_read_the_files() {
     use std::os::unix::fs::PermissionsExt;
-    let mut bench = Bench::new();
+    let mut bench = Bench::sqlite();
     let ledger = bench.open().await.unwrap();
     ledger.append(decision(1)).await.unwrap();
     for extension in ["sqlite", "sqlite-wal", "sqlite-shm"] {

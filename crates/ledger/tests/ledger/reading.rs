@@ -18,9 +18,7 @@ async fn walk(ledger: &Ledger, mut filter: DecisionFilter) -> Vec<u128> {
     }
 }
 
-#[tokio::test]
-async fn pages_are_complete_without_gaps() {
-    let mut bench = Bench::new();
+async fn pages_are_complete_without_gaps(mut bench: Bench) {
     let ledger = bench.open().await.unwrap();
     for n in 0..40 {
         ledger.append(decision(n)).await.unwrap();
@@ -47,9 +45,7 @@ async fn pages_are_complete_without_gaps() {
     ledger.close().await;
 }
 
-#[tokio::test]
-async fn the_limit_is_clamped() {
-    let mut bench = Bench::new();
+async fn the_limit_is_clamped(mut bench: Bench) {
     let ledger = bench.open().await.unwrap();
     for n in 0..3 {
         ledger.append(decision(n)).await.unwrap();
@@ -61,9 +57,7 @@ async fn the_limit_is_clamped() {
     ledger.close().await;
 }
 
-#[tokio::test]
-async fn the_last_decision_of_a_transaction_is_found() {
-    let mut bench = Bench::new();
+async fn the_last_decision_of_a_transaction_is_found(mut bench: Bench) {
     let ledger = bench.open().await.unwrap();
     let id = transaction_id(1);
     assert_eq!(ledger.decision_by_transaction(&id).await.unwrap(), None);
@@ -108,9 +102,7 @@ async fn replay(ledger: &Ledger, since: Timestamp) -> Vec<String> {
     }
 }
 
-#[tokio::test]
-async fn a_replay_gives_everything_in_the_order_of_recording() {
-    let mut bench = Bench::new();
+async fn a_replay_gives_everything_in_the_order_of_recording(mut bench: Bench) {
     let ledger = bench.open().await.unwrap();
     assert!(replay(&ledger, Timestamp::UNIX_EPOCH).await.is_empty());
     ledger.append(decision(100)).await.unwrap();
@@ -134,9 +126,7 @@ async fn a_replay_gives_everything_in_the_order_of_recording() {
     ledger.close().await;
 }
 
-#[tokio::test]
-async fn a_replay_spans_pages_and_ends_where_it_began() {
-    let mut bench = Bench::new();
+async fn a_replay_spans_pages_and_ends_where_it_began(mut bench: Bench) {
     let ledger = bench.open().await.unwrap();
     ledger.append_events((0..1234).map(event).collect()).await.unwrap();
     let mut walk = ledger.replay_since(Timestamp::UNIX_EPOCH).await.unwrap();
@@ -154,19 +144,19 @@ async fn a_replay_spans_pages_and_ends_where_it_began() {
 
 #[tokio::test]
 async fn an_outcome_that_is_no_word_of_ours_is_called_corrupt_with_its_place() {
-    use sqlx::{ConnectOptions, Connection};
-    let mut bench = Bench::new();
+    let mut bench = Bench::sqlite();
     let ledger = bench.open().await.unwrap();
     ledger.append(decision(1)).await.unwrap();
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(bench.path());
-    let mut connection = options.connect().await.unwrap();
-    for statement in
-        ["DROP TRIGGER decisions_forbid_update", "UPDATE decisions SET outcome = 'maybe'"]
-    {
-        sqlx::query(statement).execute(&mut connection).await.unwrap();
-    }
-    connection.close().await.unwrap();
+    bench.tamper("UPDATE decisions SET outcome = 'maybe'").await;
     let error = ledger.decision(decision_id(1)).await.unwrap_err().to_string();
     assert!(error.contains("outcome of entry 1"), "{error}");
     ledger.close().await;
 }
+
+on_both_stores!(
+    pages_are_complete_without_gaps,
+    the_limit_is_clamped,
+    the_last_decision_of_a_transaction_is_found,
+    a_replay_gives_everything_in_the_order_of_recording,
+    a_replay_spans_pages_and_ends_where_it_began,
+);

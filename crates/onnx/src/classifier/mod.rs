@@ -177,7 +177,7 @@ impl Classifier {
 }
 
 fn calibration(package: &Package) -> Calibration {
-    package.manifest().map(|manifest| manifest.calibration).unwrap_or_default()
+    package.manifest().map(|manifest| manifest.calibration.clone()).unwrap_or_default()
 }
 
 /// The longest input in tokens that the position embeddings allow.

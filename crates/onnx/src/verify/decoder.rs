@@ -51,7 +51,8 @@ pub fn verify_decoder(
         .map(|prompt| engine.generate(prompt.clone()))
         .collect::<Result<Vec<_>, _>>()?;
 
-    let calibration = package.manifest().map(|manifest| manifest.calibration).unwrap_or_default();
+    let calibration =
+        package.manifest().map(|manifest| manifest.calibration.clone()).unwrap_or_default();
     let mut checks = Vec::new();
     if !golden.is_empty() {
         let probability = |generation: &Generation| calibration.probability(margin(generation));

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use domain::{PackageRef, ParseContext, Score, Transaction, Verdict};
 use ledger::Ledger;
 use package::Template;
+use policy::Policy;
 use prometheus::{Registry, TextEncoder};
 use screening::{
     Analysing, AnalysisModel, AnalysisOptions, Basis, Case, Extent, Judgement, ModelTimings,
-    Narrative, PendingReport, Place, Policy, Priority, Renderer, Scored, ScreenError,
-    ScreenOptions, Screened, Screener, ScreenerParts, ScreeningMetrics, ScreeningModel, TierError,
-    Written,
+    Narrative, OnLedgerFailure, PendingReport, Place, PolicyDesk, Priority, Renderer, Scored,
+    ScreenError, ScreenOptions, Screened, Screener, ScreenerParts, ScreeningMetrics,
+    ScreeningModel, Silence, TierError, Unobserved, Written,
 };
 use tokio::time::Instant;
 use velocity::VelocityStore;
@@ -73,14 +74,15 @@ impl Analyst {
     }
 
     fn generated(text: &str, verdict: Verdict, score: f64) -> Self {
-        let written = Written { text: text.to_owned(), run: Duration::ZERO };
+        let written = Written { text: text.to_owned(), ..Written::default() };
         Self::Answers(Ok((judgement(verdict, score), Ok(written))))
     }
 }
 
 fn judgement(verdict: Verdict, score: f64) -> Judgement {
     let score = Score::new(score).unwrap();
-    Judgement { verdict, score, basis: Basis::Calibrated, timings: ModelTimings::default() }
+    let (basis, timings) = (Basis::Calibrated, ModelTimings::default());
+    Judgement { verdict, score, basis, prompt_tokens: Some(7), timings }
 }
 
 /// Whether a model that reads this has read one of the texts.
@@ -184,9 +186,20 @@ impl Harness {
         options: AnalysisOptions,
         texts: Arc<[String]>,
     ) -> Self {
+        Self::build_parts(score, analyst, texts, |parts| parts.options = options).await
+    }
+
+    /// With whatever else a test wants otherwise.
+    pub(crate) async fn build_parts(
+        score: Result<f64, TierError>,
+        analyst: Analyst,
+        texts: Arc<[String]>,
+        adjust: impl FnOnce(&mut ScreenerParts),
+    ) -> Self {
         let registry = Registry::new();
         let dir = tempfile::tempdir().unwrap();
-        let config = ledger::Config { path: dir.path().join("l.sqlite"), ..Default::default() };
+        let path = dir.path().join("l.sqlite");
+        let config = ledger::Config::new(ledger::StoreConfig::Sqlite { path });
         let ledger = Ledger::open(config, &registry).await.unwrap();
         let package = |name: &str| PackageRef {
             name: name.into(),
@@ -195,7 +208,7 @@ impl Harness {
         };
         let analysis = (!matches!(analyst, Analyst::None))
             .then(|| Arc::new(StubAnalysis(package("t2"), analyst)) as Arc<dyn AnalysisModel>);
-        let screener = Screener::new(ScreenerParts {
+        let mut parts = ScreenerParts {
             velocity: Arc::new(VelocityStore::new(velocity::Config::default(), &registry).unwrap()),
             renderer: Renderer::new(
                 Template::compile(INPUT).unwrap(),
@@ -203,11 +216,17 @@ impl Harness {
             ),
             screening: Arc::new(StubScreening(package("t1"), score, texts)),
             analysis,
-            policy: Policy::parse(Policy::DEFAULT).unwrap(),
+            policies: Arc::new(PolicyDesk::new(Arc::new(Policy::parse(Policy::DEFAULT).unwrap()))),
             ledger: Some(ledger.clone()),
             metrics: ScreeningMetrics::register(&registry).unwrap(),
-            options,
-        });
+            options: AnalysisOptions::default(),
+            on_ledger_failure: OnLedgerFailure::Refuse,
+            announcer: Arc::new(Silence),
+            shadow: None,
+            observer: Arc::new(Unobserved),
+        };
+        adjust(&mut parts);
+        let screener = Screener::new(parts);
         Self { screener, ledger, registry, _dir: dir }
     }
 
@@ -231,11 +250,7 @@ impl Harness {
 }
 
 fn options(dry_run: bool) -> ScreenOptions {
-    ScreenOptions {
-        deadline: Instant::now() + Duration::from_secs(5),
-        dry_run,
-        priority: Priority::Interactive,
-    }
+    ScreenOptions { dry_run, ..ScreenOptions::by(Instant::now() + Duration::from_secs(5)) }
 }
 
 pub(crate) fn transaction(id: &str, amount: &str) -> Transaction {

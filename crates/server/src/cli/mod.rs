@@ -1,8 +1,15 @@
 //! The command line.
 
+mod backtest;
+mod calibrate;
+mod export;
+mod labels;
+mod ledger;
 mod load;
 mod models;
+mod policy;
 pub mod render;
+mod replay;
 pub mod screen;
 mod serve;
 mod summary;
@@ -28,7 +35,11 @@ use crate::settings::{Settings, SettingsError, Sources};
 ///   WEIR_LISTEN=0.0.0.0:8080 WEIR_DATA_DIR=/var/lib/weir weir serve --config weir.toml
 ///   weir serve --check
 ///   weir screen samples/payments.ndjson
+///   weir calibrate --warm samples/history.ndjson labelled.ndjson
 ///   weir models verify models/screening
+///   weir policy check policy.toml
+///   weir replay --since 2026-11-01T00:00:00Z
+///   weir ledger verify
 ///   weir load --rate 200 --duration 30s
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, verbatim_doc_comment)]
@@ -51,8 +62,14 @@ struct Common {
 enum Command {
     Serve(serve::Args),
     Screen(screen::Args),
+    Calibrate(Box<calibrate::Args>),
     Render(render::Args),
     Models(models::Args),
+    Policy(policy::Args),
+    Replay(replay::Args),
+    Ledger(ledger::Args),
+    Export(export::Args),
+    Labels(labels::Args),
     Load(Box<load::Args>),
 }
 
@@ -79,11 +96,33 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let settings = load(&sources)?;
             runtime(settings.http.threads)?.block_on(screen::run(&args, &settings))
         }
+        Command::Calibrate(args) => calibrate::run(&args, &load(&sources)?),
         Command::Render(args) => {
             load(&sources)?;
             render::run(&args)
         }
         Command::Models(args) => models::run(&args, &load(&sources)?),
+        Command::Policy(args) => {
+            let settings = load(&sources)?;
+            runtime(settings.http.threads)?.block_on(policy::run(&args, &settings))
+        }
+        Command::Replay(args) => {
+            let settings = load(&sources)?;
+            let runtime = runtime(settings.http.threads)?;
+            runtime.block_on(replay::run(&args, settings))
+        }
+        Command::Ledger(args) => {
+            let settings = load(&sources)?;
+            runtime(settings.http.threads)?.block_on(ledger::run(&args, &settings))
+        }
+        Command::Export(args) => {
+            let settings = load(&sources)?;
+            runtime(settings.http.threads)?.block_on(export::run(&args, &settings))
+        }
+        Command::Labels(args) => {
+            let settings = load(&sources)?;
+            runtime(settings.http.threads)?.block_on(labels::run(&args, &settings))
+        }
         Command::Load(args) => load::run(&args),
     }
 }

@@ -141,9 +141,12 @@ fn inspect(package: &Package, out: &mut impl Write) -> io::Result<()> {
             decoder.prompt_template
         )?;
     }
-    match manifest.calibration {
+    match &manifest.calibration {
         Calibration::Identity => writeln!(out, "score    the softmax as it is")?,
         Calibration::Platt { a, b } => writeln!(out, "score    Platt, a = {a}, b = {b}")?,
+        Calibration::Isotonic { margins, .. } => {
+            writeln!(out, "score    isotonic, a table of {} knots", margins.len())?;
+        }
     }
     writeln!(out, "\nfiles, each as its hash says:")?;
     for file in manifest.files.keys() {

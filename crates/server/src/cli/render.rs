@@ -81,7 +81,7 @@ struct Rendered<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     facts: Option<&'a Facts>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reasons: Option<Vec<&'static str>>,
+    reasons: Option<Vec<domain::Code>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<domain::TruthLabel>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,7 +160,7 @@ fn render(
     };
     let score = classifier.score(&text)?;
     let facts = facts.with_score(score);
-    let reasons = supported_reasons(&facts).iter().map(|reason| reason.code.as_str()).collect();
+    let reasons = supported_reasons(&facts).into_iter().map(|reason| reason.code).collect();
     let (id, timestamp) = (facts.transaction.id.as_str(), facts.transaction.timestamp);
     Ok(serde_json::to_string(&Rendered {
         id,

@@ -127,9 +127,8 @@ impl Run {
                 self.labels.release(case.transaction.timestamp, screener.velocity());
                 self.labels.hold(&case);
                 let options = ScreenOptions {
-                    deadline: Instant::now() + self.deadline,
-                    dry_run: false,
                     priority: Priority::Bulk,
+                    ..ScreenOptions::by(Instant::now() + self.deadline)
                 };
                 // Velocity counts here, in the order of the lines.
                 let screened = screener.screen(case.transaction.clone(), options);

@@ -2,14 +2,19 @@
 
 use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args as ClapArgs;
 use ledger::Ledger;
+use policy::Policy;
 use prometheus::Registry;
-use screening::{Policy, Screener, ScreenerParts, ScreeningMetrics};
+use screening::{Observer, PolicyDesk, Screener, ScreenerParts, ScreeningMetrics};
 use velocity::VelocityStore;
+use webhooks::Dispatcher;
 
-use crate::{App, AppParts, Settings, models::Models, settings::Sources, shutdown};
+use crate::{
+    App, AppParts, DriftMonitor, Settings, models::Models, outbox::Announcements,
+    settings::Sources, shutdown,
+};
 
 /// Serves the HTTP API until SIGTERM or SIGINT, then drains.
 ///
@@ -41,37 +46,41 @@ pub(crate) fn run(args: &Args, mut sources: Sources) -> anyhow::Result<ExitCode>
     sources.flags =
         flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
     let settings = Settings::load(&sources)?;
-    let policy_document = settings.policy_document()?;
-    let policy = Policy::parse(&policy_document).context("policy")?;
+    let policy = settings.policy_document()?;
+    let policy = Policy::parse(&policy).context("policy")?;
     if args.check {
         std::io::stdout().write_all(settings.to_toml()?.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     crate::telemetry::init(&settings.log);
-    super::runtime(settings.http.threads)?.block_on(serve(&settings, policy, policy_document))
+    super::runtime(settings.http.threads)?.block_on(serve(&settings, policy))
 }
 
-async fn serve(
-    settings: &Settings,
-    policy: Policy,
-    policy_document: String,
-) -> anyhow::Result<ExitCode> {
+async fn serve(settings: &Settings, policy: Policy) -> anyhow::Result<ExitCode> {
     // Before the models load, so that a stop during the start is a clean one.
     let stop = shutdown::signal().context("signal handlers")?;
-    let policy_version = policy.reference().version.clone();
     let registry = Registry::new();
     let models = Models::load(settings, &registry)?;
     models.introduced(INTRODUCTION).await;
-    let ledger = Ledger::open(settings.ledger_config(), &registry).await?;
+    let ledger = Ledger::open(settings.ledger_config()?, &registry).await?;
+    let drift = DriftMonitor::new(models.reference.as_deref(), &registry);
+    let drift = Arc::new(drift.context("drift reference of tier 1's package")?);
+    let endpoints = settings.webhooks.endpoints().map_err(|all| anyhow!(all.join("\n")))?;
+    let webhooks = Dispatcher::new(endpoints.clone(), settings.webhooks.config(), &registry)?;
+    let announcements = Announcements::new(endpoints, webhooks.nudge());
     let screener = Arc::new(Screener::new(ScreenerParts {
         velocity: Arc::new(VelocityStore::new(settings.velocity_config(), &registry)?),
         renderer: models.renderer.clone(),
         screening: Arc::clone(&models.screening),
         analysis: models.analysis.clone(),
-        policy,
+        policies: Arc::new(PolicyDesk::new(Arc::new(policy))),
         ledger: Some(ledger.clone()),
         metrics: ScreeningMetrics::register(&registry)?,
         options: settings.analysis_options(),
+        on_ledger_failure: settings.on_ledger_failure(),
+        announcer: Arc::new(announcements),
+        shadow: models.shadow(settings)?,
+        observer: Arc::clone(&drift) as Arc<dyn Observer>,
     }));
     let parts = AppParts {
         screening_package: models.screening.package().clone(),
@@ -79,17 +88,18 @@ async fn serve(
         registry,
         screener,
         ledger,
-        policy_document,
+        drift,
+        webhooks,
     };
     let app = App::build(settings, parts).await?;
-    banner(&app, &models, settings, &policy_version);
+    banner(&app, &models, settings);
     app.run_until_stopped(stop).await?;
     // Joins the model threads, which blocks.
     tokio::task::spawn_blocking(move || models.shutdown()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn banner(app: &App, models: &Models, settings: &Settings, policy_version: &str) {
+fn banner(app: &App, models: &Models, settings: &Settings) {
     let name = |package: &domain::PackageRef| format!("{} {}", package.name, package.version);
     let analysis =
         models.analysis.as_ref().map_or_else(|| "off".into(), |model| name(model.package()));
@@ -97,8 +107,8 @@ fn banner(app: &App, models: &Models, settings: &Settings, policy_version: &str)
         address = %format!("http://{}", app.local_addr()),
         screening = name(models.screening.package()),
         analysis,
-        policy = policy_version,
-        ledger = %settings.ledger_config().path.display(),
+        policy = app.policy_version(),
+        ledger = %settings.ledger_name(),
         "weir {} listens", env!("CARGO_PKG_VERSION"),
     );
 }

@@ -64,7 +64,8 @@ pub(super) fn start(
         ..SequenceConfig::default()
     };
     let (handle, worker) = SequenceWorker::spawn(engine, &bound, tier)?;
-    let calibration = package.manifest().map(|manifest| manifest.calibration).unwrap_or_default();
+    let calibration =
+        package.manifest().map(|manifest| manifest.calibration.clone()).unwrap_or_default();
     Ok((DecoderTier { package: reference(package), encoder, handle, calibration }, worker))
 }
 
@@ -113,6 +114,7 @@ impl AnalysisModel for DecoderTier {
             verdict: most_probable(opening)?,
             score: Score::new(probability).map_err(TierError::Failed)?,
             basis: Basis::Calibrated,
+            prompt_tokens: u32::try_from(opening.prompt_tokens).ok(),
             timings: ModelTimings { encode, queue: *queue, run: *run },
         };
         let report = if wants_report {
@@ -132,7 +134,12 @@ async fn report(started: StartedReport) -> Result<Written, TierError> {
     if generation.finish == Finish::Length {
         return Err(TierError::Failed("the report was cut off at max_new_tokens".into()));
     }
-    Ok(Written { text: generation.text, run: generated.run })
+    Ok(Written {
+        text: generation.text,
+        tokens: u32::try_from(generation.generated_tokens).ok(),
+        token_ids: generation.tokens,
+        run: generated.run,
+    })
 }
 
 fn probability_of(choice: &[(String, f64)], verdict: Verdict) -> f64 {

@@ -7,6 +7,7 @@ mod cpu_priority;
 mod offline;
 mod remote;
 mod screening_tier;
+mod shadow;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -15,14 +16,17 @@ use batching::{BatchError, BatchPool, BatchingMetrics, SequenceWorker};
 use domain::PackageRef;
 use onnx::{Runtime, RuntimeConfig};
 use package::{Package, Template};
+use policy::Policy;
 use prometheus::Registry;
-use screening::{AnalysisModel, Renderer, ScreeningModel, TierError};
+use screening::{AnalysisModel, Renderer, ScreeningModel, Shadow, ShadowScreening, TierError};
 
 use self::acquaintance::Introduction;
 use crate::settings::{AnalysisEngine, Settings, locate};
 
 pub(crate) use analysis::{grammar, margin};
-pub(crate) use offline::{OfflineClassifier, offline_screener};
+pub(crate) use offline::{
+    OfflineClassifier, offline_screener, offline_screening, offline_with_ledger,
+};
 
 /// Both tiers, running.
 pub struct Models {
@@ -32,6 +36,10 @@ pub struct Models {
     pub analysis: Option<Arc<dyn AnalysisModel>>,
     /// The templates of both packages.
     pub renderer: Renderer,
+    /// The text of tier 1's drift reference, where its package has one.
+    pub reference: Option<String>,
+    /// A package of tier 1 that is only tried.
+    shadow: Option<ShadowScreening>,
     threads: Threads,
 }
 
@@ -39,6 +47,7 @@ pub struct Models {
 struct Threads {
     screening: BatchPool,
     analysis: Option<Engine>,
+    shadow: Option<BatchPool>,
 }
 
 /// What stands behind tier 2.
@@ -71,10 +80,13 @@ impl Models {
 
         let package = open(&settings.screening.package)?;
         let input = template(&package, "input.j2", DEFAULT_INPUT)?;
+        let drift_reference = package.reference()?;
         let tier = metrics.batching.dynamic("screening");
         let (screening, pool) =
             screening_tier::start(&runtime, &package, &settings.screening, tier)
                 .with_context(|| format!("tier 1 package {}", package.dir().display()))?;
+
+        let (shadow, shadow_pool) = shadow::start(&runtime, settings, &metrics.batching)?.unzip();
 
         let (mut analysis, mut engine, mut prompt) = (None, None, None);
         // Registers its series, also where nothing is batched here.
@@ -90,8 +102,30 @@ impl Models {
             screening: Arc::new(screening),
             analysis,
             renderer: Renderer::new(input, prompt),
-            threads: Threads { screening: pool, analysis: engine },
+            reference: drift_reference,
+            shadow,
+            threads: Threads { screening: pool, analysis: engine, shadow: shadow_pool },
         })
+    }
+
+    /// What the settings want tried beside the live policy and packages.
+    ///
+    /// # Errors
+    /// When the policy to be tried cannot be read, or is none.
+    pub fn shadow(&self, settings: &Settings) -> anyhow::Result<Option<Shadow>> {
+        let tried = &settings.shadow;
+        let policy = match &tried.policy {
+            None => None,
+            Some(file) => {
+                let path = locate(file);
+                let text = std::fs::read_to_string(&path)
+                    .with_context(|| format!("{}", path.display()))?;
+                let policy = Policy::parse(&text)
+                    .with_context(|| format!("shadow policy {}", path.display()))?;
+                Some(Arc::new(policy))
+            }
+        };
+        Ok(Shadow::new(policy, self.shadow.clone(), tried.max_in_flight))
     }
 
     /// Waits until a remote engine has answered its first probe, or has failed to, as long as
@@ -106,6 +140,9 @@ impl Models {
     pub fn shutdown(self) {
         if let Some(Engine::Embedded(worker)) = self.threads.analysis {
             worker.shutdown();
+        }
+        if let Some(pool) = self.threads.shadow {
+            pool.shutdown();
         }
         self.threads.screening.shutdown();
     }

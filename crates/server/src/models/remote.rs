@@ -59,7 +59,10 @@ pub(super) fn start(
         acquaintance,
         report: Form::new(schema, REPORT_PREFIX, &words).context("the report's schema")?,
         verdict: Form::new(verdict, REPORT_PREFIX, &words).context("the verdict's schema")?,
-        calibration: package.manifest().map(|manifest| manifest.calibration).unwrap_or_default(),
+        calibration: package
+            .manifest()
+            .map(|manifest| manifest.calibration.clone())
+            .unwrap_or_default(),
         max_tokens: settings.max_tokens,
     };
     Ok((tier, introduction))
@@ -91,7 +94,12 @@ impl AnalysisModel for RemoteTier {
             let waited = answer.waited;
             let written = async move {
                 let written = answer.rest.written().await.map_err(tier_error)?;
-                Ok(Written { text: written.text, run: written.elapsed.saturating_sub(waited) })
+                let tokens = written
+                    .usage
+                    .and_then(|usage| u32::try_from(usage.completion_tokens).ok())
+                    .filter(|tokens| *tokens > 0);
+                let run = written.elapsed.saturating_sub(waited);
+                Ok(Written { text: written.text, tokens, run, ..Written::default() })
             };
             Some(Box::pin(written) as PendingReport)
         } else {
@@ -122,6 +130,8 @@ impl RemoteTier {
             verdict,
             score: Score::new(probability).map_err(TierError::Failed)?,
             basis,
+            // Told with the last token, if at all.
+            prompt_tokens: None,
             timings: ModelTimings { queue: answer.waited, run, ..ModelTimings::default() },
         })
     }
@@ -155,16 +165,32 @@ fn tier_error(error: ClientError) -> TierError {
 
 #[cfg(test)]
 mod tests {
-    use screening::Policy;
+    use policy::Policy;
+    use serde_json::json;
 
     use super::*;
 
     #[test]
     fn a_stated_score_leads_to_its_words_outcome_under_the_built_in_policy() {
         let policy = Policy::parse(Policy::DEFAULT).unwrap();
+        let value = json!({
+            "id": "t", "timestamp": "2026-03-01T12:00:00Z", "amount": "1", "currency": "EUR",
+            "account": {"id": "a"},
+        });
+        let context = domain::ParseContext { now: "2026-03-01T12:00:00Z".parse().unwrap() };
+        let transaction = domain::Transaction::parse(&value, &context).unwrap();
+        let screening = Score::new(0.1).unwrap();
+        let facts = json!({});
+        let subject = policy::Subject {
+            transaction: &transaction,
+            facts: &facts,
+            screening,
+            instructed: false,
+        };
+        let assessment = policy.assess(&subject, policy::Shift::ZERO);
         let outcome = |verdict| {
-            let score = |value| Score::new(value).unwrap();
-            policy.with_analysis(score(0.1), score(stated_score(verdict)))
+            let stated = Score::new(stated_score(verdict)).unwrap();
+            assessment.conclude(screening, Some(stated)).outcome
         };
         assert_eq!(outcome(Verdict::Fraud), domain::Outcome::Decline);
         assert_eq!(outcome(Verdict::Suspicious), domain::Outcome::Review);

@@ -10,7 +10,7 @@ use ledger::NewLabel;
 use serde_json::Value;
 
 use super::{
-    decisions::{DecisionPath, no_such_decision},
+    decisions::{DecisionPath, erased, no_such_decision},
     json_text,
 };
 use crate::{
@@ -35,6 +35,7 @@ const FUTURE_MAX: SignedDuration = SignedDuration::from_hours(366 * 24);
         (status = 200, description = "Recorded, and counted by velocity", body = RecordedLabel),
         (status = 400, description = "Malformed JSON, or not a UUID", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such decision", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "Its content was erased", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Invalid", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The ledger cannot be used; see Retry-After", body = Problem, content_type = "application/problem+json"),
@@ -47,7 +48,8 @@ pub(crate) async fn label_decision(
 ) -> Result<Response, ApiError> {
     let (label, _) = parse(&body, false)?;
     let decision = state.ledger.decision(id).await?.ok_or_else(no_such_decision)?;
-    record(&state, decision.transaction_id, Some(id), label).await
+    let content = decision.content.ok_or_else(erased)?;
+    record(&state, content.transaction_id, Some(id), label).await
 }
 
 /// Label a transaction, decided or only observed.

@@ -1,15 +1,20 @@
 //! One module per resource. Handlers parse, call one thing below, and answer.
 
+pub(crate) mod attribution;
 pub(crate) mod decisions;
+pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod labels;
 pub(crate) mod metrics;
 pub(crate) mod models;
+mod once;
 pub(crate) mod policy;
+pub(crate) mod quality;
 pub(crate) mod query;
 pub(crate) mod screen;
 pub(crate) mod screen_batch;
+pub(crate) mod shadow;
 
 use axum::{
     http::header,

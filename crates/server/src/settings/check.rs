@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::authors::Authors;
+
 use super::{AnalysisEngine, Settings, SettingsError};
 
 /// Deadlines that a request may ask for, in milliseconds.
@@ -15,14 +17,16 @@ impl Settings {
         let mut problems: Vec<String> =
             self.ranges().into_iter().filter_map(out_of_range).collect();
         problems.extend(self.engine_ranges().into_iter().filter_map(out_of_range));
+        problems.extend(self.webhooks.ranges().into_iter().filter_map(out_of_range));
         problems.extend(self.malformed());
+        problems.extend(self.webhooks.problems());
         if self.analysis.enabled && self.analysis.engine == AnalysisEngine::OpenAi {
             problems.extend(self.engine.client_config().err());
         }
         if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
     }
 
-    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 26] {
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 37] {
         let (http, screening, analysis) = (&self.http, &self.screening, &self.analysis);
         [
             ("http.threads", http.threads as u64, 0..=1024),
@@ -46,6 +50,9 @@ impl Settings {
             ("analysis.prefill_chunk_tokens", analysis.prefill_chunk_tokens as u64, 1..=65_536),
             ("analysis.forced_run_tokens", analysis.forced_run_tokens as u64, 1..=65_536),
             ("analysis.report_deadline_ms", analysis.report_deadline_ms, 1..=600_000),
+            ("analysis.promise_deadline_ms", analysis.promise_deadline_ms, 1..=86_400_000),
+            ("analysis.max_promised", analysis.max_promised as u64, 0..=1_000_000),
+            ("analysis.promised_concurrency", analysis.promised_concurrency as u64, 1..=256),
             ("analysis.answer_reserve_ms", analysis.answer_reserve_ms, 0..=10_000),
             ("velocity.max_entities", self.velocity.max_entities as u64, 1..=1_000_000_000),
             (
@@ -54,6 +61,14 @@ impl Settings {
                 1..=1_000_000,
             ),
             ("ledger.queue_depth", self.ledger.queue_depth as u64, 1..=1_000_000),
+            ("ledger.readers", self.ledger.readers.into(), 1..=256),
+            ("ledger.spool_depth", self.ledger.spool_depth as u64, 0..=1_000_000),
+            ("ledger.lease_ms", self.ledger.lease_ms, 1_000..=600_000),
+            ("policy.reload_ms", self.policy.reload_ms, 100..=3_600_000),
+            ("quality.every_s", self.quality.every_s, 10..=86_400),
+            ("quality.window_days", self.quality.window_days.into(), 1..=3_650),
+            ("quality.max_decisions", self.quality.max_decisions as u64, 1_000..=10_000_000),
+            ("shadow.max_in_flight", self.shadow.max_in_flight as u64, 1..=1_000_000),
             (
                 "shutdown.grace_ms",
                 self.shutdown.grace_ms.saturating_add(self.shutdown.delay_ms),
@@ -92,6 +107,9 @@ impl Settings {
         if let Err(error) = crate::telemetry::filter(&self.log.level) {
             problems.push(format!("log.level = {:?} is not understood: {error}", self.log.level));
         }
+        problems.extend(
+            Authors::parse(&self.policy.authors).err().map(|e| format!("policy.authors: {e}")),
+        );
         for (key, path) in [
             ("data_dir", &self.data_dir),
             ("ledger.file", &self.ledger.file),

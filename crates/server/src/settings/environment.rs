@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use toml::{Table, Value};
 
-use super::{LogFormat, Settings, SettingsError};
+use super::{LogFormat, PolicyAuthor, Settings, SettingsError, WebhookEndpoint};
 
 /// Names the settings file.
 pub const CONFIG_VARIABLE: &str = "WEIR_CONFIG";
@@ -14,6 +14,9 @@ pub const LOG_VARIABLE: &str = "WEIR_LOG";
 const PREFIX: &str = "WEIR_";
 /// Variables that are not settings of the service. The last one is read by the tests.
 const OTHERS: &[&str] = &[CONFIG_VARIABLE, LOG_VARIABLE, "WEIR_FULL_SIZE_FIXTURE"];
+
+/// Marks a key of tables in a list, such as `webhooks.endpoints[].url`. No variable sets those.
+const LISTED: &str = "[]";
 
 /// Every dotted key with a value of its kind.
 #[must_use]
@@ -35,16 +38,24 @@ fn specimen() -> Settings {
     settings.engine.url = text();
     settings.engine.model = text();
     settings.engine.reasoning_effort = text();
+    settings.ledger.url_file = Some(PathBuf::new());
+    settings.policy.authors = vec![PolicyAuthor::default()];
+    settings.shadow.policy = Some(PathBuf::new());
+    settings.shadow.screening = Some(PathBuf::new());
     settings.log.format = LogFormat::Json;
+    let endpoint = WebhookEndpoint { events: Some(Vec::new()), ..WebhookEndpoint::default() };
+    settings.webhooks.endpoints = vec![endpoint];
     settings
 }
 
 fn flatten(prefix: &str, table: &Table, keys: &mut Vec<(String, Value)>) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match value.as_table() {
-            Some(inner) => flatten(&key, inner, keys),
-            None => keys.push((key, value.clone())),
+        let listed = value.as_array().and_then(|list| list.first()?.as_table());
+        match (value.as_table(), listed) {
+            (Some(inner), _) => flatten(&key, inner, keys),
+            (None, Some(inner)) => flatten(&format!("{key}{LISTED}"), inner, keys),
+            (None, None) => keys.push((key, value.clone())),
         }
     }
 }
@@ -67,11 +78,19 @@ pub(super) fn overlay(
         let refused = |detail: String| SettingsError::Variable { name: name.clone(), detail };
         let (key, _) = keys
             .iter()
-            .find(|(key, _)| variable(key) == *name)
+            .find(|(key, _)| variable(key) == *name && !key.contains(LISTED))
             .ok_or_else(|| refused("is not known; see docs/configuration.md".into()))?;
         set(table, key, text).map_err(refused)?;
     }
     Ok(())
+}
+
+/// A list of numbers with commas between them.
+fn numbers(text: &str) -> Result<Value, String> {
+    let number = |item: &str| item.trim().parse().map(Value::Integer);
+    let list: Result<Vec<Value>, _> = text.split(',').map(number).collect();
+    list.map(Value::Array)
+        .map_err(|_| format!("must be whole numbers with commas between them, not {text:?}"))
 }
 
 /// Puts one value, given as text, into the table.
@@ -87,6 +106,7 @@ pub(super) fn set(table: &mut Table, key: &str, text: &str) -> Result<(), String
             .parse()
             .map(Value::Boolean)
             .map_err(|_| format!("must be true or false, not {text:?}"))?,
+        Some(Value::Array(_)) => numbers(text)?,
         _ => Value::String(text.to_owned()),
     };
     match key.split_once('.') {

@@ -8,6 +8,7 @@ mod engine;
 mod environment;
 mod locate;
 mod sections;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,9 +20,11 @@ pub use engine::{Engine, EngineDialect, EngineEndpoint};
 pub use environment::{CONFIG_VARIABLE, LOG_VARIABLE, keys};
 pub use locate::locate;
 pub use sections::{
-    Analysis, AnalysisEngine, AnalysisOrder, CpuPriority, ExecutionProvider, Http, LedgerFile, Log,
-    LogFormat, Narrative, PolicyFile, Runtime, Screening, Shutdown, Velocity,
+    Analysis, AnalysisEngine, AnalysisOrder, CpuPriority, ExecutionProvider, Http, LateAnalysis,
+    LedgerStore, Log, LogFormat, Narrative, OnLedgerFailure, PolicyAuthor, PolicyFile, Quality,
+    Runtime, Screening, Shadow, Shutdown, Velocity,
 };
+pub use webhooks::{WebhookEndpoint, Webhooks};
 
 /// Everything an operator can choose. Documented in `docs/configuration.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,9 +49,15 @@ pub struct Settings {
     /// Sliding windows.
     pub velocity: Velocity,
     /// The record of decisions.
-    pub ledger: LedgerFile,
-    /// Thresholds and fallbacks.
+    pub ledger: LedgerStore,
+    /// The policy.
     pub policy: PolicyFile,
+    /// What is tried beside the live policy and packages.
+    pub shadow: Shadow,
+    /// Who is told what was decided.
+    pub webhooks: Webhooks,
+    /// Live precision and recall.
+    pub quality: Quality,
     /// The end.
     pub shutdown: Shutdown,
 }
@@ -65,8 +74,11 @@ impl Default for Settings {
             analysis: Analysis::default(),
             engine: Engine::default(),
             velocity: Velocity::default(),
-            ledger: LedgerFile::default(),
+            ledger: LedgerStore::default(),
             policy: PolicyFile::default(),
+            shadow: Shadow::default(),
+            webhooks: Webhooks::default(),
+            quality: Quality::default(),
             shutdown: Shutdown::default(),
         }
     }
@@ -162,12 +174,54 @@ impl Settings {
     }
 
     /// The ledger's settings.
-    #[must_use]
-    pub fn ledger_config(&self) -> ledger::Config {
-        ledger::Config {
-            path: self.data_dir.join(&self.ledger.file),
+    ///
+    /// # Errors
+    /// When the file with the database's URL cannot be read, or holds no such URL.
+    pub fn ledger_config(&self) -> Result<ledger::Config, SettingsError> {
+        let store = match &self.ledger.url_file {
+            None => ledger::StoreConfig::Sqlite { path: self.data_dir.join(&self.ledger.file) },
+            Some(file) => {
+                let path = locate(file);
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|source| SettingsError::Read { path: path.clone(), source })?;
+                let url = text.trim().parse().map_err(|detail: String| {
+                    // The text itself may hold a password.
+                    SettingsError::File { path, detail }
+                })?;
+                ledger::StoreConfig::Postgres { url }
+            }
+        };
+        Ok(ledger::Config {
+            store,
+            readers: self.ledger.readers,
             queue_depth: self.ledger.queue_depth,
+            spool_depth: self.ledger.spool_depth,
+            lease: self.lease(),
             ..ledger::Config::default()
+        })
+    }
+
+    /// Where the ledger is, in words that hold no secret.
+    #[must_use]
+    pub fn ledger_name(&self) -> String {
+        match &self.ledger.url_file {
+            None => self.data_dir.join(&self.ledger.file).display().to_string(),
+            Some(file) => format!("the PostgreSQL database named in {}", file.display()),
+        }
+    }
+
+    /// How long leases last.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.ledger.lease_ms)
+    }
+
+    /// What a failing ledger means for a decision.
+    #[must_use]
+    pub fn on_ledger_failure(&self) -> screening::OnLedgerFailure {
+        match self.ledger.on_failure {
+            OnLedgerFailure::Refuse => screening::OnLedgerFailure::Refuse,
+            OnLedgerFailure::Answer => screening::OnLedgerFailure::Answer,
         }
     }
 
@@ -184,6 +238,12 @@ impl Settings {
             second_pass: analysis.second_pass,
             answer_reserve: Duration::from_millis(analysis.answer_reserve_ms),
             report_patience: Duration::from_millis(analysis.report_deadline_ms),
+            late: match analysis.late {
+                LateAnalysis::Promise => screening::Late::Promise,
+                LateAnalysis::Fallback => screening::Late::Fallback,
+            },
+            promise_patience: Duration::from_millis(analysis.promise_deadline_ms),
+            max_promised: analysis.max_promised,
         }
     }
 
@@ -203,7 +263,7 @@ impl Settings {
     /// When the file cannot be read.
     pub fn policy_document(&self) -> Result<String, SettingsError> {
         let Some(file) = &self.policy.file else {
-            return Ok(screening::Policy::DEFAULT.to_owned());
+            return Ok(policy::Policy::DEFAULT.to_owned());
         };
         let path = locate(file);
         std::fs::read_to_string(&path).map_err(|source| SettingsError::Read { path, source })

@@ -168,6 +168,17 @@ pub enum Narrative {
     Off,
 }
 
+/// What becomes of an analysis that is not ready when the answer is due.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LateAnalysis {
+    /// The fallback is answered as provisional, and the analysis comes later.
+    #[default]
+    Promise,
+    /// The fallback is final.
+    Fallback,
+}
+
 /// What writes the reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -206,8 +217,17 @@ pub struct Analysis {
     pub forced_run_tokens: usize,
     /// When the report is written.
     pub narrative: Narrative,
-    /// How long a report may take that is written after the answer.
+    /// How long a report may take that is written after the answer, and an analysis that was
+    /// promised.
     pub report_deadline_ms: u64,
+    /// What becomes of an analysis that is not ready when the answer is due.
+    pub late: LateAnalysis,
+    /// How long a promised analysis is tried before the fallback becomes final.
+    pub promise_deadline_ms: u64,
+    /// Most analyses that may be owed at once; past that, late ones get the fallback for good.
+    pub max_promised: usize,
+    /// Most promised analyses that are worked on side by side.
+    pub promised_concurrency: usize,
     /// Whether a case with a memo is judged a second time without it; the stricter verdict counts.
     pub second_pass: bool,
     /// Kept back from the deadline for recording and answering.
@@ -229,6 +249,10 @@ impl Default for Analysis {
             forced_run_tokens: 2,
             narrative: Narrative::default(),
             report_deadline_ms: 60_000,
+            late: LateAnalysis::default(),
+            promise_deadline_ms: 600_000,
+            max_promised: 10_000,
+            promised_concurrency: 2,
             second_pass: false,
             answer_reserve_ms: 100,
         }
@@ -255,29 +279,119 @@ impl Default for Velocity {
     }
 }
 
+/// What a decision does when the ledger cannot be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnLedgerFailure {
+    /// It is refused: nothing is answered that is not recorded.
+    #[default]
+    Refuse,
+    /// It is answered as `degraded`, and recorded once the ledger is back.
+    Answer,
+}
+
 /// The record of decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct LedgerFile {
-    /// The file, inside `data_dir` unless absolute.
+pub struct LedgerStore {
+    /// The SQLite file, inside `data_dir` unless absolute.
     pub file: PathBuf,
+    /// A file that holds the URL of a PostgreSQL database, and nothing else; that database is the
+    /// ledger then. The URL itself is no setting, because it may hold a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url_file: Option<PathBuf>,
+    /// Connections to PostgreSQL that read; also how many reads of a SQLite file run at once.
+    pub readers: u32,
     /// Most writes that wait; more get 503.
     pub queue_depth: usize,
+    /// What a decision does when the ledger cannot be written.
+    pub on_failure: OnLedgerFailure,
+    /// Most decisions kept in memory until the ledger is back.
+    pub spool_depth: usize,
+    /// How long an instance that is not heard of keeps the analyses it has taken on.
+    pub lease_ms: u64,
 }
 
-impl Default for LedgerFile {
+impl Default for LedgerStore {
     fn default() -> Self {
-        Self { file: "weir.sqlite".into(), queue_depth: ledger::Config::default().queue_depth }
+        let defaults = ledger::Config::default();
+        Self {
+            file: "weir.sqlite".into(),
+            url_file: None,
+            readers: defaults.readers,
+            queue_depth: defaults.queue_depth,
+            on_failure: OnLedgerFailure::default(),
+            spool_depth: 10_000,
+            lease_ms: 15_000,
+        }
     }
 }
 
-/// Thresholds and fallbacks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyFile {
     /// A policy document; the built-in policy without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
+    /// How often the file is looked at for a change.
+    pub reload_ms: u64,
+    /// Who may put a policy over HTTP.
+    pub authors: Vec<PolicyAuthor>,
+}
+
+/// Somebody, or something, that may put a policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyAuthor {
+    /// The name that the ledger keeps beside the policy.
+    pub name: String,
+    /// The SHA-256 of the author's key, hexadecimal. The key itself is no setting.
+    pub key_sha256: String,
+}
+
+impl Default for PolicyFile {
+    fn default() -> Self {
+        Self { file: None, reload_ms: 2_000, authors: Vec::new() }
+    }
+}
+
+/// What is tried beside the live policy and packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shadow {
+    /// A policy document to try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PathBuf>,
+    /// A model package of tier 1 to try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub screening: Option<PathBuf>,
+    /// Most transactions tried at once; more are left out and counted.
+    pub max_in_flight: usize,
+}
+
+impl Default for Shadow {
+    fn default() -> Self {
+        Self { policy: None, screening: None, max_in_flight: 64 }
+    }
+}
+
+/// Live precision and recall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quality {
+    /// How often they are estimated.
+    pub every_s: u64,
+    /// How far back decisions are looked at.
+    pub window_days: u32,
+    /// Most decisions that one estimate reads.
+    pub max_decisions: usize,
+}
+
+impl Default for Quality {
+    fn default() -> Self {
+        Self { every_s: 300, window_days: 90, max_decisions: 500_000 }
+    }
 }
 
 /// The end.

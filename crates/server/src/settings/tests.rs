@@ -90,3 +90,26 @@ fn every_key_is_documented_with_its_default_and_no_other_is() {
     known.sort_unstable();
     assert_eq!(documented, known);
 }
+
+#[test]
+fn webhooks_come_from_the_file_and_their_waits_from_the_environment_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD\n").unwrap();
+    let file = format!(
+        "[[webhooks.endpoints]]\nname = \"cases\"\nurl = \"http://127.0.0.1:9/\"\nsecret_file = {:?}\n\
+         events = [\"decision.final\"]\n",
+        secret.display().to_string()
+    );
+    let settings = load(&file, &[("WEIR_WEBHOOKS__RETRY_WAITS_S", "1, 20")], &[]).unwrap();
+    assert_eq!(settings.webhooks.retry_waits_s, [1, 20]);
+    assert!(settings.webhooks.endpoints().unwrap()[0].wants("decision.final"));
+    let shown = settings.to_toml().unwrap();
+    assert!(!shown.contains("whsec_"), "{shown}");
+    let again: Settings = toml::from_str(&shown).unwrap();
+    assert_eq!(again, settings);
+    let error = load(&file, &[("WEIR_WEBHOOKS__RETRY_WAITS_S", "1,x")], &[]).unwrap_err();
+    assert!(error.contains("whole numbers"), "{error}");
+    let error = load("", &[("WEIR_WEBHOOKS__ENDPOINTS[]__URL", "x")], &[]).unwrap_err();
+    assert!(error.contains("not known"), "{error}");
+}

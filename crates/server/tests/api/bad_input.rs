@@ -50,7 +50,7 @@ async fn invalid_members_are_422_with_their_pointer() {
         (json!({}), "/transaction"),
         (json!({"transaction": null}), "/transaction"),
         (json!({"transaction": {}}), "/transaction/amount"),
-        (json!({"transaction": transaction("t"), "mode": "async"}), "/mode"),
+        (json!({"transaction": transaction("t"), "mode": "later"}), "/mode"),
         (json!({"transaction": transaction("t"), "mode": 1}), "/mode"),
         (json!({"transaction": transaction("t"), "deadline_ms": 0}), "/deadline_ms"),
         (json!({"transaction": transaction("t"), "deadline_ms": 60001}), "/deadline_ms"),

@@ -12,22 +12,25 @@ use async_trait::async_trait;
 use domain::{PackageRef, Score, Verdict};
 use ledger::Ledger;
 use package::Template;
+use policy::Policy;
 use prometheus::Registry;
 use reqwest::{Client, RequestBuilder, Response};
 use screening::{
-    Analysing, AnalysisModel, AnalysisOptions, Basis, Case, Judgement, ModelTimings, Place, Policy,
-    Priority, Renderer, Scored, Screener, ScreenerParts, ScreeningMetrics, ScreeningModel,
-    TierError, Written,
+    Analysing, AnalysisModel, Basis, Case, Judgement, ModelTimings, Place, PolicyDesk, Priority,
+    Renderer, Scored, Screener, ScreenerParts, ScreeningMetrics, ScreeningModel, TierError,
+    Unobserved, Written,
 };
 use serde_json::{Value, json};
-use server::{App, AppParts, Settings, StopError};
+use server::settings::PolicyFile;
+use server::{Announcements, App, AppParts, DriftMonitor, Settings, StopError};
 use tempfile::TempDir;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use velocity::VelocityStore;
+use webhooks::Dispatcher;
 
 /// A policy of the tests' own: the shipped thresholds follow the shipped models.
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 version = "test-1"
 [thresholds]
 escalate = 0.1
@@ -145,8 +148,9 @@ impl AnalysisModel for Stub {
         let score = Score::new(0.9).unwrap();
         let timings = ModelTimings::default();
         let basis = Basis::Calibrated;
-        let judgement = Judgement { verdict: Verdict::Fraud, score, basis, timings };
-        let written = Written { text: text.to_string(), run: Duration::ZERO };
+        let verdict = Verdict::Fraud;
+        let judgement = Judgement { verdict, score, basis, prompt_tokens: None, timings };
+        let written = Written { text: text.to_string(), ..Written::default() };
         Ok(Analysing::complete(judgement, written))
     }
 }
@@ -164,9 +168,15 @@ pub(crate) struct TestApp {
 }
 
 pub(crate) fn settings(folder: &TempDir) -> Settings {
+    let policy = folder.path().join("policy.toml");
+    if !policy.exists() {
+        std::fs::write(&policy, POLICY).unwrap();
+    }
+    let policy = PolicyFile { file: Some(policy), reload_ms: 100, ..PolicyFile::default() };
     Settings {
         listen: "127.0.0.1:0".into(),
         data_dir: folder.path().to_owned(),
+        policy,
         ..Settings::default()
     }
 }
@@ -190,7 +200,7 @@ pub(crate) async fn spawn_in(folder: TempDir, adjust: impl FnOnce(&mut Settings)
     adjust(&mut settings);
     let registry = Registry::new();
     let (tier1, tier2) = (Stub::new("stub-screening"), Stub::new("stub-analysis"));
-    let ledger = Ledger::open(settings.ledger_config(), &registry).await.unwrap();
+    let ledger = Ledger::open(settings.ledger_config().unwrap(), &registry).await.unwrap();
     let velocity = VelocityStore::new(settings.velocity_config(), &registry).unwrap();
     let batching = batching::BatchingMetrics::register(&registry).unwrap();
     let _ = (batching.tier("screening"), batching.tier("analysis"));
@@ -198,23 +208,33 @@ pub(crate) async fn spawn_in(folder: TempDir, adjust: impl FnOnce(&mut Settings)
     let prompt =
         Template::compile("case {{ transaction.memo }} {{ transaction.counterparty.name }}")
             .unwrap();
+    let endpoints = settings.webhooks.endpoints().unwrap();
+    let webhooks =
+        Dispatcher::new(endpoints.clone(), settings.webhooks.config(), &registry).unwrap();
+    let announcements = Announcements::new(endpoints, webhooks.nudge());
+    let policy = Policy::parse(&settings.policy_document().unwrap()).unwrap();
     let screener = Screener::new(ScreenerParts {
         velocity: Arc::new(velocity),
         renderer: Renderer::new(input, Some(prompt)),
         screening: tier1.clone(),
         analysis: Some(tier2.clone()),
-        policy: Policy::parse(POLICY).unwrap(),
+        policies: Arc::new(PolicyDesk::new(Arc::new(policy))),
         ledger: Some(ledger.clone()),
         metrics: ScreeningMetrics::register(&registry).unwrap(),
-        options: AnalysisOptions::default(),
+        options: settings.analysis_options(),
+        on_ledger_failure: settings.on_ledger_failure(),
+        announcer: Arc::new(announcements),
+        shadow: None,
+        observer: Arc::new(Unobserved),
     });
     let parts = AppParts {
-        registry,
         screener: Arc::new(screener),
         ledger: ledger.clone(),
         screening_package: tier1.package.clone(),
         analysis_package: Some(tier2.package.clone()),
-        policy_document: POLICY.to_owned(),
+        drift: Arc::new(DriftMonitor::new(None, &registry).unwrap()),
+        webhooks,
+        registry,
     };
     let app = App::build(&settings, parts).await.unwrap();
     let address = format!("http://{}", app.local_addr());

@@ -47,9 +47,10 @@ async fn a_tier_2_that_hangs_never_delays_past_the_deadline() {
     let body = json!({"transaction": doubtful("tx-1"), "deadline_ms": 400});
     let answer = app.post_json("/v1/screen", &body);
     let response = tokio::time::timeout(Duration::from_secs(20), answer).await.unwrap();
-    assert_eq!(response.status(), 200);
+    assert_eq!(response.status(), 202);
     let decision: Value = response.json().await.unwrap();
     assert_eq!(decision["degraded"], "analysis_late");
+    assert_eq!(decision["status"], "provisional");
     assert_eq!(decision["decided_by"], "fallback");
     assert_eq!(decision["outcome"], "review");
 }

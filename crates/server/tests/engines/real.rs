@@ -9,7 +9,7 @@ use std::{
 
 use domain::{Decision, Outcome};
 use prometheus::Registry;
-use screening::{Priority, ScreenOptions};
+use screening::ScreenOptions;
 use server::{
     models::Models,
     settings::{AnalysisEngine, EngineEndpoint},
@@ -55,7 +55,7 @@ impl Drop for LlamaServer {
 async fn decide(cascade: &Cascade, case: &support::Sample) -> Decision {
     cascade.release_labels(case);
     let deadline = Instant::now() + Duration::from_secs(120);
-    let options = ScreenOptions { deadline, dry_run: false, priority: Priority::Interactive };
+    let options = ScreenOptions::by(deadline);
     cascade.screener.screen(case.transaction.clone(), options).await.unwrap().decision
 }
 

@@ -3,15 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use ledger::Ledger;
+use policy::Policy;
 use prometheus::Registry;
 use reqwest::Client;
-use screening::{Policy, Screener, ScreenerParts, ScreeningMetrics};
+use screening::{PolicyDesk, Screener, ScreenerParts, ScreeningMetrics, Silence, Unobserved};
 use serde_json::{Value, json};
-use server::{App, AppParts, Settings, StopError, models::Models, settings::AnalysisEngine};
+use server::{
+    App, AppParts, DriftMonitor, Settings, StopError,
+    models::Models,
+    settings::{AnalysisEngine, LateAnalysis},
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use velocity::VelocityStore;
+use webhooks::Dispatcher;
 
 use crate::support;
 
@@ -47,6 +53,8 @@ pub(crate) fn settings(url: &str) -> Settings {
     settings.screening.workers = 1;
     settings.screening.wide_threads = 1;
     settings.analysis.engine = AnalysisEngine::OpenAi;
+    // What is promised would ask the engine again, at a moment of its own.
+    settings.analysis.late = LateAnalysis::Fallback;
     settings.engine.url = Some(url.into());
     settings.engine.attempts = 2;
     settings.engine.breaker_minimum_calls = 1000;
@@ -62,28 +70,36 @@ impl Service {
     pub(crate) async fn start_with(mut settings: Settings) -> Self {
         let folder = TempDir::new().unwrap();
         settings.data_dir = folder.path().to_owned();
+        let policy = folder.path().join("policy.toml");
+        std::fs::write(&policy, POLICY).unwrap();
+        settings.policy.file = Some(policy);
         let registry = Registry::new();
         let models = Models::load(&settings, &registry).unwrap();
         models.introduced(Duration::from_secs(30)).await;
-        let ledger = Ledger::open(settings.ledger_config(), &registry).await.unwrap();
+        let ledger = Ledger::open(settings.ledger_config().unwrap(), &registry).await.unwrap();
         let velocity = VelocityStore::new(settings.velocity_config(), &registry).unwrap();
         let screener = Screener::new(ScreenerParts {
             velocity: Arc::new(velocity),
             renderer: models.renderer.clone(),
             screening: Arc::clone(&models.screening),
             analysis: models.analysis.clone(),
-            policy: Policy::parse(POLICY).unwrap(),
+            policies: Arc::new(PolicyDesk::new(Arc::new(Policy::parse(POLICY).unwrap()))),
             ledger: Some(ledger.clone()),
             metrics: ScreeningMetrics::register(&registry).unwrap(),
             options: settings.analysis_options(),
+            on_ledger_failure: settings.on_ledger_failure(),
+            announcer: Arc::new(Silence),
+            shadow: None,
+            observer: Arc::new(Unobserved),
         });
         let parts = AppParts {
-            registry,
             screener: Arc::new(screener),
             ledger,
             screening_package: models.screening.package().clone(),
             analysis_package: models.analysis.as_ref().map(|model| model.package().clone()),
-            policy_document: POLICY.to_owned(),
+            webhooks: Dispatcher::new(Vec::new(), settings.webhooks.config(), &registry).unwrap(),
+            drift: Arc::new(DriftMonitor::new(None, &registry).unwrap()),
+            registry,
         };
         let app = App::build(&settings, parts).await.unwrap();
         let address = format!("http://{}", app.local_addr());

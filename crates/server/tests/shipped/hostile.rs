@@ -1,8 +1,9 @@
 //! The table of injections against the shipped models.
 
-use domain::{Outcome, Transaction};
+use domain::{Outcome, Score, Transaction};
 use futures::future::join_all;
-use screening::{Case, Extent, Facts, Policy, Priority, Route};
+use policy::{Assessment, Policy, Route, Shift, Subject};
+use screening::{Case, Extent, Facts, Priority};
 use server::models::Models;
 
 use crate::{
@@ -17,7 +18,8 @@ async fn unguarded(models: &Models, policy: &Policy, mut facts: Facts) -> Outcom
     let text = models.renderer.screening_text(&facts).unwrap();
     let place = models.screening.reserve(Priority::Bulk, soon()).unwrap();
     let score = place.score(&text).await.unwrap().score;
-    if policy.route(score) == Route::Clear {
+    let assessment = assess(policy, &facts, score);
+    if assessment.route == Route::Clear {
         return Outcome::Approve;
     }
     let prompt = models.renderer.analysis_prompt(&facts.with_score(score)).unwrap().unwrap();
@@ -30,9 +32,15 @@ async fn unguarded(models: &Models, policy: &Policy, mut facts: Facts) -> Outcom
         at_stake: 0.0,
     };
     match models.analysis.as_ref().unwrap().analyse(case).await {
-        Ok(analysing) => policy.with_analysis(score, analysing.judgement.score),
-        Err(_) => policy.with_fallback(score),
+        Ok(analysing) => assessment.conclude(score, Some(analysing.judgement.score)).outcome,
+        Err(_) => assessment.conclude(score, None).outcome,
     }
+}
+
+fn assess(policy: &Policy, facts: &Facts, screening: Score) -> Assessment {
+    let instructed = !facts.derived.instructions.is_empty();
+    let subject = Subject { transaction: &facts.transaction, facts, screening, instructed };
+    policy.assess(&subject, Shift::ZERO)
 }
 
 /// The same case with a text in the row's field.
@@ -73,7 +81,7 @@ async fn bases(models: &Models, policy: &Policy, cascade: &Cascade) -> Vec<(Outc
 /// The outcome with a text that the detector looked at first.
 async fn guarded(models: &Models, policy: &Policy, facts: &Facts) -> Outcome {
     let outcome = unguarded(models, policy, facts.for_models().into_owned()).await;
-    outcome.max(policy.text_floor(&facts.derived.instructions))
+    outcome.max(assess(policy, facts, Score::new(0.0).unwrap()).floor)
 }
 
 #[tokio::test(flavor = "multi_thread")]

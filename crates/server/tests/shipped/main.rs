@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod calibrate;
 #[path = "../../../screening/tests/data/mod.rs"]
 mod data;
 mod hostile;
@@ -78,8 +79,7 @@ async fn tier_1_clears_nine_in_ten_of_the_legitimate_samples_and_finds_most_frau
     let mut legitimate = (0, 0);
     let mut fraud = (0, 0);
     for case in cases() {
-        let options =
-            ScreenOptions { deadline: soon(), dry_run: false, priority: Priority::Interactive };
+        let options = ScreenOptions::by(soon());
         cascade.release_labels(&case);
         let screened = cascade.screener.screen(case.transaction.clone(), options).await.unwrap();
         let cleared = screened.decision.decided_by == DecidedBy::Screening;
@@ -136,8 +136,7 @@ async fn escalated_frauds_come_back_with_a_grounded_report() {
             cascade.screener.velocity().observe(&case.transaction);
             continue;
         }
-        let options =
-            ScreenOptions { deadline: soon(), dry_run: false, priority: Priority::Interactive };
+        let options = ScreenOptions::by(soon());
         let screened = cascade.screener.screen(case.transaction.clone(), options).await.unwrap();
         let Some(analysis) = screened.decision.analysis else { continue };
         analysed += 1;

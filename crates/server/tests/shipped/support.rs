@@ -8,14 +8,16 @@ use std::{
 
 use domain::{Label, LabelSource, ParseContext, Transaction, TransactionId, TruthLabel};
 use jiff::Timestamp;
+use policy::Policy;
 use prometheus::Registry;
 use screening::{
-    AnalysisOptions, Facts, Policy, Renderer, Screener, ScreenerParts, ScreeningMetrics,
+    AnalysisOptions, Facts, OnLedgerFailure, PolicyDesk, Renderer, Screener, ScreenerParts,
+    ScreeningMetrics, Silence, Unobserved,
 };
 use server::{Settings, models::Models};
 use velocity::VelocityStore;
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
@@ -101,10 +103,14 @@ impl Cascade {
             renderer: models.renderer.clone(),
             screening: Arc::clone(&models.screening),
             analysis: models.analysis.clone(),
-            policy: Policy::parse(Policy::DEFAULT).unwrap(),
+            policies: Arc::new(PolicyDesk::new(Arc::new(Policy::parse(Policy::DEFAULT).unwrap()))),
             ledger: None,
             metrics: ScreeningMetrics::register(&registry).unwrap(),
             options: AnalysisOptions::default(),
+            on_ledger_failure: OnLedgerFailure::Refuse,
+            announcer: Arc::new(Silence),
+            shadow: None,
+            observer: Arc::new(Unobserved),
         });
         let cascade =
             Self { screener: Arc::new(screener), waiting: RefCell::default(), _models: models };

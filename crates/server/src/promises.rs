@@ -1,9 +1,10 @@
 //! Keeps what was promised: takes owed analyses from the ledger, this process's or those of one
 //! that died, and completes them. They share tier 2 with fresh cases and take a bounded part of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use domain::DecisionId;
+use futures::FutureExt;
 use ledger::{Ledger, PendingWork};
 use prometheus::{Gauge, IntGauge, Registry};
 use screening::{Fulfilled, Screener};
@@ -69,7 +70,7 @@ impl Keeper {
                 biased;
                 () = stop.cancelled() => break,
                 _ = renewal.tick() => self.renew().await,
-                Some(ended) = running.join_next(), if !running.is_empty() => report(ended),
+                Some(_) = running.join_next(), if !running.is_empty() => {}
                 () = self.screener.promised() => {}
                 _ = poll.tick() => self.look().await,
                 _ = hourly.tick() => self.forget_keys().await,
@@ -134,25 +135,19 @@ async fn fulfil(screener: Arc<Screener>, ledger: Ledger, work: PendingWork) {
     let id: DecisionId = work.decision.decision_id;
     let attempts = work.attempts;
     let started = Instant::now();
-    match screener.fulfil(work).await {
-        Ok(Fulfilled::Done | Fulfilled::Already) => {
+    // A panic must not keep the work from others.
+    match AssertUnwindSafe(screener.fulfil(work)).catch_unwind().await {
+        Ok(Ok(Fulfilled::Done | Fulfilled::Already)) => {
             let took_ms = started.elapsed().as_millis();
             tracing::debug!(decision = %id, took_ms, "an owed analysis is there");
             return;
         }
-        Ok(Fulfilled::Again) => {}
-        Err(error) => tracing::error!(%error, decision = %id, "an owed analysis failed"),
+        Ok(Ok(Fulfilled::Again)) => {}
+        Ok(Err(error)) => tracing::error!(%error, decision = %id, "an owed analysis failed"),
+        Err(_) => tracing::error!(decision = %id, "an owed analysis panicked; it is tried again"),
     }
     sleep(PAUSE.saturating_mul(attempts.max(1)).min(PAUSE_MAX)).await;
     if let Err(error) = ledger.give_back(&[id]).await {
         tracing::warn!(%error, decision = %id, "an owed analysis could not be given back");
-    }
-}
-
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!("an owed analysis panicked; it will be tried again");
     }
 }

@@ -182,7 +182,7 @@ CREATE TABLE deliveries (
     lease_until BIGINT NOT NULL
 );
 
-CREATE INDEX deliveries_next ON deliveries (next_attempt_at) WHERE NOT dead;
+CREATE INDEX deliveries_next ON deliveries (endpoint, next_attempt_at) WHERE NOT dead;
 CREATE INDEX deliveries_decision_id ON deliveries (decision_id);
 
 -- Transactions that were only observed, never decided. They may be pruned.

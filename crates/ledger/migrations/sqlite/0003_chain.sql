@@ -197,7 +197,7 @@ CREATE TABLE deliveries (
     lease_until INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX deliveries_next ON deliveries (next_attempt_at) WHERE NOT dead;
+CREATE INDEX deliveries_next ON deliveries (endpoint, next_attempt_at) WHERE NOT dead;
 CREATE INDEX deliveries_decision_id ON deliveries (decision_id);
 
 -- Entries only lose their content, all of it at once, and only what lies at or below the floor

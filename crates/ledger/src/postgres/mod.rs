@@ -54,12 +54,14 @@ impl Database {
             ])
             .disable_statement_logging();
         let connecting = config.busy_timeout;
+        // With limits and bounds in sight: a plan for any of them is a bad one for few rows.
+        let seeing = options.clone().options([("plan_cache_mode", "force_custom_plan")]);
         let pool = |max: u32| {
             PgPoolOptions::new()
                 .max_connections(max)
                 .acquire_timeout(connecting)
                 .test_before_acquire(true)
-                .connect_lazy_with(options.clone())
+                .connect_lazy_with(seeing.clone())
         };
         let (readers, workers) = (pool(config.readers.max(1)), pool(WORKERS));
         let options = options.clone();

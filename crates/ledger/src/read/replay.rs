@@ -28,15 +28,20 @@ const REPLAY_FIRST: &str = "\
         UNION ALL SELECT min(seq) FROM labels WHERE recorded_at >= $1 OR effective_at >= $1\
     ) AS firsts";
 
-/// Two walks in the order of `seq`, merged. The plus signs keep the store from walking by time
-/// and sorting all that is left, for each page anew. Erased entries have no name.
+/// Two walks in the order of `seq`, merged; each with a limit of its own, without which PostgreSQL
+/// would sort all that is left, for each page anew. The plus signs keep SQLite from doing the same
+/// by walking by time. Erased entries have no name.
 const REPLAY_TRANSACTIONS: &str = "\
-    SELECT 'decision' AS origin, seq, transaction_id, account_id, event_time, record \
-    FROM decisions \
-    WHERE seq > $2 AND seq <= $3 AND +event_time >= $1 AND transaction_id IS NOT NULL \
+    SELECT * FROM (\
+        SELECT 'decision' AS origin, seq, transaction_id, account_id, event_time, record \
+        FROM decisions \
+        WHERE seq > $2 AND seq <= $3 AND +event_time >= $1 AND transaction_id IS NOT NULL \
+        ORDER BY seq LIMIT $4) AS decided \
     UNION ALL \
-    SELECT 'event', seq, transaction_id, account_id, event_time, record \
-    FROM events WHERE seq > $2 AND seq <= $3 AND +event_time >= $1 \
+    SELECT * FROM (\
+        SELECT 'event' AS origin, seq, transaction_id, account_id, event_time, record \
+        FROM events WHERE seq > $2 AND seq <= $3 AND +event_time >= $1 \
+        ORDER BY seq LIMIT $4) AS observed \
     ORDER BY seq LIMIT $4";
 
 const REPLAY_LABELS: &str = "\

@@ -2,6 +2,7 @@
 
 use domain::AccountId;
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::group::Group;
 use crate::{
@@ -108,12 +109,8 @@ pub(super) async fn erase(
     Ok(Erased { decisions, labels, events })
 }
 
-/// What goes with the entries at or below the floor, found by them.
-const BESIDE: [&str; 2] = [
-    "DELETE FROM idempotency_keys WHERE decision_id IN (\
-        SELECT decision_id FROM decisions WHERE seq <= $1)",
-    "DELETE FROM deliveries WHERE dead AND seq <= $1",
-];
+/// Dead letters as old as what goes.
+const DEAD_LETTERS: &str = "DELETE FROM deliveries WHERE dead AND seq > $2 AND seq <= $1";
 
 /// Removes what lies at or below a place, unless something there is owed.
 pub(super) async fn retain(
@@ -133,9 +130,15 @@ pub(super) async fn retain(
     let kept = kept_digest(group.connection, floor).await?;
     // The store lets go only of what lies at or below its floor.
     group.connection.execute("UPDATE sequence SET floor = $1", &values![floor]).await?;
-    for statement in BESIDE {
-        group.connection.execute(statement, &values![floor]).await?;
+    let stretch = values![floor, group.floor];
+    group.connection.execute(DEAD_LETTERS, &stretch).await?;
+    // By name: joined, PostgreSQL would walk through all keys there are.
+    let going = "SELECT decision_id FROM decisions WHERE seq > $2 AND seq <= $1";
+    let mut names = Vec::new();
+    for row in group.connection.fetch(going, &stretch).await? {
+        names.push(row.get::<Uuid>("decision_id")?.into());
     }
+    group.execute_in("DELETE FROM idempotency_keys WHERE decision_id", &names).await?;
     let mut removed = Vec::new();
     for table in TABLES.iter().filter(|table| !table.kept) {
         let statement = format!("DELETE FROM {} WHERE seq <= $1", table.name);

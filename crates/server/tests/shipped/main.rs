@@ -6,6 +6,7 @@ mod calibrate;
 #[path = "../../../screening/tests/data/mod.rs"]
 mod data;
 mod hostile;
+mod replaying;
 mod support;
 
 use std::time::Duration;

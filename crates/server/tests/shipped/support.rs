@@ -8,6 +8,7 @@ use std::{
 
 use domain::{Label, LabelSource, ParseContext, Transaction, TransactionId, TruthLabel};
 use jiff::Timestamp;
+use ledger::Ledger;
 use policy::Policy;
 use prometheus::Registry;
 use screening::{
@@ -95,6 +96,11 @@ pub(crate) struct Cascade {
 
 impl Cascade {
     pub(crate) fn start(models: Models) -> Self {
+        Self::with_ledger(models, None)
+    }
+
+    /// The same with a ledger to record in.
+    pub(crate) fn with_ledger(models: Models, ledger: Option<Ledger>) -> Self {
         let registry = Registry::new();
         let velocity =
             Arc::new(VelocityStore::new(velocity::Config::default(), &registry).unwrap());
@@ -104,7 +110,7 @@ impl Cascade {
             screening: Arc::clone(&models.screening),
             analysis: models.analysis.clone(),
             policies: Arc::new(PolicyDesk::new(Arc::new(Policy::parse(Policy::DEFAULT).unwrap()))),
-            ledger: None,
+            ledger,
             metrics: ScreeningMetrics::register(&registry).unwrap(),
             options: AnalysisOptions::default(),
             on_ledger_failure: OnLedgerFailure::Refuse,

@@ -123,8 +123,9 @@ impl HttpMetrics {
         self.models.with_label_values(&labels).set(1);
     }
 
-    /// Names the policy in force.
+    /// Names the policy in force, and no other.
     pub(crate) fn policy(&self, policy: &PolicyRef) {
+        self.policies.reset();
         self.policies.with_label_values(&[&policy.version, &policy.sha256]).set(1);
     }
 

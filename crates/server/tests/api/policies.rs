@@ -45,6 +45,8 @@ async fn a_policy_that_is_put_decides_the_next_transaction_and_is_kept() {
     assert_eq!((&after["outcome"], &after["decided_by"]), (&json!("decline"), &json!("rule")));
     assert_eq!(after["reasons"][0]["code"], "NO_LUNCH");
     assert_eq!(after["policy"]["sha256"], put["sha256"]);
+    let named = app.metrics().await;
+    assert_eq!(named.matches("weir_policy_info{").count(), 1, "one policy is in force");
     let kept: Value = app.get("/v1/policies").await.json().await.unwrap();
     let authors: Vec<_> =
         kept["policies"].as_array().unwrap().iter().map(|p| p["author"].clone()).collect();

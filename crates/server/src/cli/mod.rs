@@ -8,6 +8,7 @@ mod ledger;
 mod load;
 mod models;
 mod policy;
+mod recorded;
 pub mod render;
 mod replay;
 pub mod screen;

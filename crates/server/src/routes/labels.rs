@@ -98,7 +98,7 @@ async fn record(
 }
 
 /// Reads a label and, where the path does not tell, its transaction.
-fn parse(
+pub(crate) fn parse(
     value: &Value,
     names_transaction: bool,
 ) -> Result<(Label, Option<TransactionId>), Violations> {
@@ -128,6 +128,11 @@ fn instant(value: &Value) -> Result<Timestamp, String> {
     let at: Timestamp = string(value)?
         .parse()
         .map_err(|_| "must be an RFC 3339 time such as \"2026-03-01T12:34:56Z\"".to_owned())?;
+    plausible(at)
+}
+
+/// A time at which a label can take effect.
+pub(crate) fn plausible(at: Timestamp) -> Result<Timestamp, String> {
     if at.as_second() < 0 {
         return Err("must not lie before 1970".into());
     }

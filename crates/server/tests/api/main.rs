@@ -8,6 +8,7 @@ mod cards;
 mod contract;
 mod decisions;
 mod drain;
+mod exports;
 mod helpers;
 mod labels;
 mod once;

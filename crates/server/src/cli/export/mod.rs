@@ -115,7 +115,7 @@ struct TrainingArgs {
 /// Writes tasks for Label Studio, to be imported there; `weir labels import` takes the annotations.
 ///
 /// Examples:
-///   weir export label-studio --config > config.xml
+///   weir export label-studio --labelling-config > config.xml
 ///   weir export label-studio --since 2026-11-01T00:00:00Z --out tasks.json
 #[derive(Debug, ClapArgs)]
 #[command(verbatim_doc_comment)]
@@ -124,7 +124,7 @@ struct LabelStudioArgs {
     common: Common,
     /// Print the labelling configuration to be pasted into the project, and end.
     #[arg(long)]
-    config: bool,
+    labelling_config: bool,
     /// Leave out what the models said, so that annotators judge for themselves.
     #[arg(long)]
     blind: bool,
@@ -140,7 +140,7 @@ struct Told {
 }
 
 pub(crate) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<ExitCode> {
-    if let Command::LabelStudio(LabelStudioArgs { config: true, .. }) = &args.command {
+    if let Command::LabelStudio(LabelStudioArgs { labelling_config: true, .. }) = &args.command {
         io::stdout().write_all(CONFIG.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -75,7 +75,7 @@ bench-tier2: build ## Tier 2 against the bare graph and llama.cpp, and what it d
 bench-crash: build ## Kills the service 100 times under load, on SQLite and on PostgreSQL: ARGS="--rounds 10"
 	cargo build --release --locked -p benches --bin bench-crash
 	target/release/bench-crash $(ARGS)
-	scripts/with-postgres target/release/bench-crash $(ARGS)
+	scripts/with-postgres bash -c 'target/release/bench-crash --postgres-url-file "$$POSTGRES_URL_FILE" $(ARGS)'
 
 .PHONY: bench-parts
 bench-parts: onnxruntime ## Scheduler, JSON, velocity, template and tokens alone

@@ -172,11 +172,15 @@ async fn erasures(reader: &Reader) -> Result<[(&'static str, u64); 4], LedgerErr
     Ok(counts)
 }
 
-/// An entry after the last one of the chain. One statement, because others write meanwhile.
+/// An entry after the last one of the chain, or of those that are older than it. One statement,
+/// because others write meanwhile.
 async fn beyond(reader: &Reader) -> Result<Option<i64>, LedgerError> {
     let tables = TABLES.map(|table| {
-        let name = table.name;
-        format!("SELECT min(seq) AS seq FROM {name} WHERE seq > (SELECT head FROM sequence)")
+        format!(
+            "SELECT min(seq) AS seq FROM {} WHERE seq > (SELECT \
+                CASE WHEN head > unchained_until THEN head ELSE unchained_until END FROM sequence)",
+            table.name
+        )
     });
     let statement = format!("SELECT min(seq) AS seq FROM ({}) AS t", tables.join(" UNION ALL "));
     reader.one(statement, &[]).await?.get("seq").map_err(unreadable)

@@ -25,6 +25,7 @@ mod keys;
 mod killing;
 mod labels;
 mod losing;
+mod migrating;
 mod opening;
 mod promises;
 mod reading;

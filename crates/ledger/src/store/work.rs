@@ -129,6 +129,8 @@ fn free(dialect: Dialect, instance: &str) -> String {
     }
 }
 
+/// Materialized: PostgreSQL may otherwise look for what is free more than once, and each time take
+/// other rows than before.
 async fn claim(
     connection: &mut impl Statements,
     limit: usize,
@@ -138,16 +140,17 @@ async fn claim(
     let (now, skip_locked) = (dialect.now(), dialect.skip_locked());
     let free = free(dialect, "$1");
     let statement = format!(
-        "UPDATE promises SET owner = $1, lease_until = {now} + $2, attempts = attempts + 1 \
-         FROM (SELECT decision_id AS due FROM promises WHERE {free} \
-            ORDER BY seq LIMIT $3{skip_locked}) AS free \
-         WHERE decision_id = free.due \
+        "WITH free AS MATERIALIZED (SELECT decision_id AS due FROM promises WHERE {free} \
+            ORDER BY seq LIMIT $3{skip_locked}) \
+         UPDATE promises SET owner = $1, lease_until = {now} + $2, attempts = attempts + 1 \
+         FROM free WHERE decision_id = free.due \
          RETURNING seq, decision_id, promise, promised_at, attempts"
     );
     let values = values![context.instance, micros(context.lease), limit];
     in_order(connection.fetch(statement, &values).await?)
 }
 
+/// Materialized as above.
 async fn claim_deliveries(
     connection: &mut impl Statements,
     endpoint: &str,
@@ -158,11 +161,11 @@ async fn claim_deliveries(
     let (now, skip_locked) = (dialect.now(), dialect.skip_locked());
     let free = free(dialect, "$1");
     let statement = format!(
-        "UPDATE deliveries SET owner = $1, lease_until = {now} + $2 \
-         FROM (SELECT id AS due FROM deliveries \
+        "WITH free AS MATERIALIZED (SELECT id AS due FROM deliveries \
             WHERE NOT dead AND endpoint = $4 AND next_attempt_at <= {now} AND {free} \
-            ORDER BY next_attempt_at, seq LIMIT $3{skip_locked}) AS free \
-         WHERE id = free.due RETURNING *"
+            ORDER BY next_attempt_at, seq LIMIT $3{skip_locked}) \
+         UPDATE deliveries SET owner = $1, lease_until = {now} + $2 \
+         FROM free WHERE id = free.due RETURNING *"
     );
     let values = values![context.instance, micros(DELIVERY_LEASE), limit, endpoint];
     in_order(connection.fetch(statement, &values).await?)

@@ -5,7 +5,9 @@ use std::{collections::HashSet, time::Duration};
 use ledger::{Config, Ledger, LedgerError, Reservation};
 use prometheus::Registry;
 
-use crate::support::{Bench, completion, decision, decision_id, key, keyed, provisional};
+use crate::support::{
+    Bench, completion, decision, decision_id, key, keyed, promising, provisional,
+};
 
 async fn instance(bench: &Bench, lease: u64) -> Ledger {
     let config = Config { lease: Duration::from_millis(lease), ..bench.config() };
@@ -39,6 +41,25 @@ async fn no_work_is_given_twice_and_the_chain_takes_turns() {
     let verification = a.verify(|_| {}).await.unwrap();
     assert_eq!((verification.entries, verification.fault_count), (200, 0), "{verification:?}");
     tokio::join!(a.close(), b.close());
+}
+
+/// A planner that believes a table to hold one row may look for what is free once for each row.
+#[tokio::test]
+async fn no_more_is_taken_than_asked_for_whatever_the_server_believes_of_its_tables() {
+    let bench = Bench::postgres().await;
+    let ledger = instance(&bench, 15_000).await;
+    ledger.append(provisional(0)).await.unwrap();
+    ledger.append(promising(100)).await.unwrap();
+    ledger.append_completion(completion(100)).await.unwrap();
+    bench.execute("DELETE FROM deliveries WHERE endpoint = 'second'; ANALYZE").await.unwrap();
+    for n in 1..40 {
+        ledger.append(provisional(n)).await.unwrap();
+        ledger.append(promising(100 + n)).await.unwrap();
+        ledger.append_completion(completion(100 + n)).await.unwrap();
+    }
+    assert_eq!(ledger.claim(4).await.unwrap().len(), 4);
+    assert_eq!(ledger.claim_deliveries("first", 4).await.unwrap().len(), 4);
+    ledger.close().await;
 }
 
 #[tokio::test]

@@ -14,8 +14,10 @@ use crate::{
     sql::{Connection, Migrations, Patience, Pool, failure, migrated, migrator},
 };
 
-const MIGRATIONS: Migrations =
-    &[("initial", include_str!("../../migrations/postgres/0001_initial.sql"))];
+const MIGRATIONS: Migrations = &[
+    ("initial", include_str!("../../migrations/postgres/0001_initial.sql")),
+    ("changed outcomes", include_str!("../../migrations/postgres/0002_changed_outcomes.sql")),
+];
 
 /// Connections for claims, leases and keys.
 const WORKERS: u32 = 4;

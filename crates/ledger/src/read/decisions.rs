@@ -33,7 +33,7 @@ const DECISION: &str = decisions!("d.decision_id = $1");
 const DECISION_BY_TRANSACTION: &str =
     decisions!("d.transaction_id = $1 ORDER BY d.seq DESC LIMIT 1");
 
-const DECISIONS: &str = decisions!("d.seq > $1");
+const DECISIONS: &str = decisions!("");
 
 /// The plus sign makes the store look into the index by time; without it, it would read the
 /// decisions one by one from the oldest.
@@ -43,6 +43,59 @@ const LABELS: &str = "SELECT * FROM labels WHERE transaction_id = $1 ORDER BY se
 
 /// The most transactions whose labels one statement looks for.
 const LABELS_CHUNK: usize = 64;
+
+/// A page of the decisions after a place, as a statement and its values.
+fn page_of(filter: &DecisionFilter, after: i64, rows: usize) -> (String, Vec<Value<'_>>) {
+    let mut values = values![after, rows];
+    let mut conditions = "d.seq > $1".to_owned();
+    let mut narrow = |condition: &str, value| {
+        values.push(value);
+        // Writing to a string cannot fail.
+        let _ = write!(conditions, " AND {condition} ${}", values.len());
+    };
+    if let Some(account_id) = &filter.account_id {
+        narrow("d.account_id =", account_id.as_str().into());
+    }
+    if let Some(transaction_id) = &filter.transaction_id {
+        narrow("d.transaction_id =", transaction_id.as_str().into());
+    }
+    // The plus signs keep the store from walking by time and sorting what it finds.
+    if let Some(since) = filter.since {
+        narrow("+d.decided_at >=", since.into());
+    }
+    if let Some(until) = filter.until {
+        narrow("+d.decided_at <", until.into());
+    }
+    let is_few = filter.account_id.is_some() || filter.transaction_id.is_some();
+    match filter.outcome {
+        Some(outcome) if is_few => {
+            narrow("coalesce(c.outcome, d.outcome) =", outcome.as_str().into())
+        }
+        Some(outcome) => {
+            values.push(outcome.as_str().into());
+            conditions = of_outcome(&conditions, values.len());
+        }
+        None => {}
+    }
+    (format!("{DECISIONS}{conditions} ORDER BY d.seq LIMIT $2"), values)
+}
+
+/// Narrows to the outcome that decisions have now. Two walks in order, of those that kept this
+/// outcome and of those that were given it: reading on until enough are found would read all, where
+/// an outcome is rare.
+fn of_outcome(conditions: &str, outcome: usize) -> String {
+    format!(
+        "d.seq IN (\
+            SELECT seq FROM (SELECT d.seq FROM decisions d \
+                WHERE d.outcome = ${outcome} AND {conditions} AND NOT EXISTS (\
+                    SELECT 1 FROM changed_outcomes o WHERE o.seq = d.seq) \
+                ORDER BY d.seq LIMIT $2) AS kept \
+            UNION ALL \
+            SELECT seq FROM (SELECT d.seq FROM changed_outcomes o JOIN decisions d ON d.seq = o.seq \
+                WHERE o.outcome = ${outcome} AND o.seq > $1 AND {conditions} \
+                ORDER BY o.seq LIMIT $2) AS changed)"
+    )
+}
 
 impl Reader {
     pub(crate) async fn decision(
@@ -68,31 +121,7 @@ impl Reader {
         let Some(after) = self.page_start(filter).await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
-        let mut statement = DECISIONS.to_owned();
-        let mut values = values![after];
-        let mut narrow = |condition: &str, value| {
-            values.push(value);
-            // Writing to a string cannot fail.
-            let _ = write!(statement, " AND {condition} ${}", values.len());
-        };
-        if let Some(outcome) = filter.outcome {
-            narrow("coalesce(c.outcome, d.outcome) =", outcome.as_str().into());
-        }
-        if let Some(account_id) = &filter.account_id {
-            narrow("d.account_id =", account_id.as_str().into());
-        }
-        if let Some(transaction_id) = &filter.transaction_id {
-            narrow("d.transaction_id =", transaction_id.as_str().into());
-        }
-        // The plus signs keep the store from walking by time and sorting what it finds.
-        if let Some(since) = filter.since {
-            narrow("+d.decided_at >=", since.into());
-        }
-        if let Some(until) = filter.until {
-            narrow("+d.decided_at <", until.into());
-        }
-        values.push(Value::from(request.rows()));
-        let _ = write!(statement, " ORDER BY d.seq LIMIT ${}", values.len());
+        let (statement, values) = page_of(filter, after, request.rows());
         let items = self.rows(statement, &values, row::decision).await?;
         Ok(Page::cut(items, request, |decision| decision.seq))
     }

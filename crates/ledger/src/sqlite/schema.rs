@@ -9,6 +9,7 @@ const MIGRATIONS: Migrations = &[
     ("initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
     ("completions", include_str!("../../migrations/sqlite/0002_completions.sql")),
     ("chain", include_str!("../../migrations/sqlite/0003_chain.sql")),
+    ("changed outcomes", include_str!("../../migrations/sqlite/0004_changed_outcomes.sql")),
 ];
 
 /// Brings the tables up to date.

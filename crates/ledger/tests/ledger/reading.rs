@@ -2,7 +2,7 @@ use domain::Outcome;
 use jiff::Timestamp;
 use ledger::{DecisionFilter, Entry, Ledger, NewLabel, Origin};
 
-use crate::support::{Bench, at, decision, decision_id, event, label, transaction_id};
+use crate::support::{Bench, at, completion, decision, decision_id, event, label, transaction_id};
 
 /// The numbers of all decisions that pass, read page by page.
 async fn walk(ledger: &Ledger, mut filter: DecisionFilter) -> Vec<u128> {
@@ -42,6 +42,40 @@ async fn pages_are_complete_without_gaps(mut bench: Bench) {
     }
     let never = DecisionFilter { since: Some(at(1000)), ..DecisionFilter::default() };
     assert!(walk(&ledger, never).await.is_empty());
+    ledger.close().await;
+}
+
+async fn pages_of_an_outcome_are_those_of_all_without_the_others(mut bench: Bench) {
+    let ledger = bench.open().await.unwrap();
+    // Recorded late, after its completion.
+    ledger.append_completion(completion(20)).await.unwrap();
+    for n in 0..40 {
+        let mut new = decision(n);
+        new.account_id = format!("acc-{}", n % 3).parse().unwrap();
+        ledger.append(new).await.unwrap();
+        if n % 5 == 0 && n != 20 {
+            ledger.append_completion(completion(n)).await.unwrap();
+        }
+    }
+    let check = async |filter: DecisionFilter| {
+        let any = DecisionFilter { outcome: None, limit: 1000, ..filter.clone() };
+        let items = ledger.decisions(any).await.unwrap().items;
+        for outcome in Outcome::ALL {
+            let expected: Vec<_> = items.iter().filter(|d| d.outcome == *outcome).collect();
+            let expected: Vec<_> = expected.iter().map(|d| d.decision_id.0.as_u128()).collect();
+            for limit in [1, 3, 100] {
+                let filter = DecisionFilter { outcome: Some(*outcome), limit, ..filter.clone() };
+                assert_eq!(walk(&ledger, filter.clone()).await, expected, "{filter:?}");
+            }
+        }
+    };
+    let all = DecisionFilter::default();
+    check(all.clone()).await;
+    check(DecisionFilter { since: Some(at(11)), until: Some(at(31)), ..all.clone() }).await;
+    check(DecisionFilter { account_id: Some("acc-1".parse().unwrap()), ..all.clone() }).await;
+    check(DecisionFilter { transaction_id: Some(transaction_id(20)), ..all.clone() }).await;
+    ledger.apply_retention(at(15)).await.unwrap();
+    check(all).await;
     ledger.close().await;
 }
 
@@ -155,6 +189,7 @@ async fn an_outcome_that_is_no_word_of_ours_is_called_corrupt_with_its_place() {
 
 on_both_stores!(
     pages_are_complete_without_gaps,
+    pages_of_an_outcome_are_those_of_all_without_the_others,
     the_limit_is_clamped,
     the_last_decision_of_a_transaction_is_found,
     a_replay_gives_everything_in_the_order_of_recording,

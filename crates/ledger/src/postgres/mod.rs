@@ -97,7 +97,12 @@ impl Database {
     }
 }
 
-/// Brings the tables up to date.
+/// Brings the tables up to date. A large table takes as long as it takes, and so does waiting for
+/// another instance that is at it.
 fn migrate(connection: &mut PgConnection) -> BoxFuture<'_, Result<(), sqlx::Error>> {
-    Box::pin(async { migrated(migrator(MIGRATIONS).run_direct(None, connection, false).await) })
+    Box::pin(async {
+        sqlx::query("SET statement_timeout = 0").execute(&mut *connection).await?;
+        migrated(migrator(MIGRATIONS).run_direct(None, connection, false).await)?;
+        sqlx::query("RESET statement_timeout").execute(connection).await.map(drop)
+    })
 }

@@ -43,6 +43,30 @@ async fn no_work_is_given_twice_and_the_chain_takes_turns() {
     tokio::join!(a.close(), b.close());
 }
 
+#[tokio::test]
+async fn an_instance_waits_for_another_one_that_migrates_for_longer_than_for_an_answer() {
+    let mut bench = Bench::postgres().await;
+    bench.open().await.unwrap().close().await;
+    let migrates =
+        bench.execute("BEGIN; LOCK TABLE _sqlx_migrations; SELECT pg_sleep(1.5); COMMIT");
+    let opens = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let config = Config { answer_timeout: Duration::from_millis(300), ..bench.config() };
+        let ledger = Ledger::open(config, &Registry::new()).await.unwrap();
+        // Everything else is bounded as before.
+        let locked = bench.execute("BEGIN; LOCK TABLE sequence; SELECT pg_sleep(1.5); COMMIT");
+        let appends = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert!(ledger.append(decision(1)).await.is_err());
+        };
+        let (locked, ()) = tokio::join!(locked, appends);
+        locked.unwrap();
+        ledger.close().await;
+    };
+    let (migrated, ()) = tokio::join!(migrates, opens);
+    migrated.unwrap();
+}
+
 /// A planner that believes a table to hold one row may look for what is free once for each row.
 #[tokio::test]
 async fn no_more_is_taken_than_asked_for_whatever_the_server_believes_of_its_tables() {

@@ -53,6 +53,10 @@ impl Ledger {
     /// core and the digest of what it held. Its events go altogether, and nothing is owed for it
     /// any more. The erasure is an entry itself. Repeating it is harmless.
     ///
+    /// SQLite's file and log hold nothing of it afterwards. PostgreSQL keeps old rows until it
+    /// vacuums, and its own log for as long as it is told to. The account's idempotency keys, which
+    /// are names that callers gave, stay for their day.
+    ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `Closed`; all of it happened or nothing.
     pub async fn erase_account(

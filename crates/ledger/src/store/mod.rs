@@ -19,7 +19,7 @@ pub(crate) use self::work::{
 };
 use crate::{
     Config, LedgerError, StoreConfig, postgres,
-    sql::{Connection, Pool, Statements, concerns_one_statement, failure},
+    sql::{Connection, Dialect, Pool, Statements, concerns_one_statement, failure},
     sqlite,
     writer::{Write, Written},
 };
@@ -161,6 +161,9 @@ impl Store {
         let mut connection = self.begin().await?;
         match group::run(&mut connection, writes, &self.context).await {
             Ok(answers) => {
+                if writes.iter().any(|write| matches!(write, Write::Erase(_))) {
+                    forget(&mut connection).await;
+                }
                 self.connection = Some(connection);
                 Ok(answers)
             }
@@ -238,5 +241,22 @@ impl Store {
         {
             tracing::error!(%error, "the ledger was not closed cleanly");
         }
+    }
+}
+
+/// Lets go of SQLite's log, which holds what was erased as it was. The erasure itself is done: if a
+/// reader is in the way, the log goes later.
+async fn forget(connection: &mut Connection) {
+    match connection.dialect() {
+        Dialect::Sqlite => {
+            let folded = connection.fetch("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await;
+            let is_gone = folded.is_ok_and(|rows| {
+                rows.first().is_some_and(|row| row.get::<i64>("busy").is_ok_and(|busy| busy == 0))
+            });
+            if !is_gone {
+                tracing::warn!("the ledger's log still holds what was erased");
+            }
+        }
+        Dialect::Postgres => {}
     }
 }

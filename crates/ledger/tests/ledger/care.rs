@@ -237,7 +237,7 @@ async fn what_cannot_be_read_is_a_fault_with_its_place() {
 }
 
 #[tokio::test]
-async fn erased_words_are_overwritten_in_the_file() {
+async fn erased_words_are_overwritten_in_the_file_and_its_log() {
     let mut bench = Bench::sqlite();
     let ledger = bench.open().await.unwrap();
     let mut new = decision(1);
@@ -246,10 +246,10 @@ async fn erased_words_are_overwritten_in_the_file() {
     let holds = |path: std::path::PathBuf| {
         std::fs::read(path).unwrap().windows(10).any(|word| word == b"Sklodowska")
     };
-    ledger.close().await;
-    assert!(holds(bench.path()));
-    let ledger = bench.open().await.unwrap();
+    let log = bench.path().with_extension("sqlite-wal");
+    assert!(holds(log.clone()));
     ledger.erase_account(&"acc-1".parse().unwrap(), "asked for", at(1)).await.unwrap();
+    assert!(!holds(bench.path()) && !holds(log), "while the ledger is in use");
     ledger.close().await;
     assert!(!holds(bench.path()));
 }

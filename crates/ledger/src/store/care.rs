@@ -109,8 +109,8 @@ pub(super) async fn erase(
     Ok(Erased { decisions, labels, events })
 }
 
-/// Dead letters as old as what goes.
-const DEAD_LETTERS: &str = "DELETE FROM deliveries WHERE dead AND seq > $2 AND seq <= $1";
+/// Dead letters as old as what goes, or older: one may have been tried for long.
+const DEAD_LETTERS: &str = "DELETE FROM deliveries WHERE dead AND seq <= $1";
 
 /// Removes what lies at or below a place, unless something there is owed.
 pub(super) async fn retain(
@@ -130,8 +130,8 @@ pub(super) async fn retain(
     let kept = kept_digest(group.connection, floor).await?;
     // The store lets go only of what lies at or below its floor.
     group.connection.execute("UPDATE sequence SET floor = $1", &values![floor]).await?;
+    group.connection.execute(DEAD_LETTERS, &values![floor]).await?;
     let stretch = values![floor, group.floor];
-    group.connection.execute(DEAD_LETTERS, &stretch).await?;
     // By name: joined, PostgreSQL would walk through all keys there are.
     let going = "SELECT decision_id FROM decisions WHERE seq > $2 AND seq <= $1";
     let mut names = Vec::new();

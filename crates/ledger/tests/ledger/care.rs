@@ -224,6 +224,24 @@ async fn retention_goes_past_a_stretch_without_entries_and_ends(mut bench: Bench
     ledger.close().await;
 }
 
+async fn a_letter_that_dies_after_its_decision_went_goes_with_the_next(mut bench: Bench) {
+    let ledger = bench.open().await.unwrap();
+    ledger.append(promising(1)).await.unwrap();
+    ledger.append_completion(completion(1)).await.unwrap();
+    ledger.append(decision(2)).await.unwrap();
+    ledger.append(decision(2000)).await.unwrap();
+    assert_eq!(ledger.apply_retention(at(1500)).await.unwrap().decisions, 2);
+    assert_eq!(ledger.deliveries_waiting().await.unwrap(), 2, "to be tried still");
+    for endpoint in ["first", "second"] {
+        let delivery = ledger.claim_deliveries(endpoint, 1).await.unwrap().remove(0);
+        ledger.undelivered(delivery.id, "gone".into(), None).await.unwrap();
+    }
+    assert_eq!(ledger.apply_retention(at(3000)).await.unwrap().decisions, 1);
+    let dead = ledger.deliveries(DeliveryState::Dead, PageRequest::default()).await.unwrap();
+    assert!(dead.items.is_empty());
+    ledger.close().await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_read_is_a_fault_with_its_place() {
     let mut bench = Bench::sqlite();
@@ -255,6 +273,7 @@ async fn erased_words_are_overwritten_in_the_file_and_its_log() {
 }
 
 on_both_stores!(
+    a_letter_that_dies_after_its_decision_went_goes_with_the_next,
     retention_goes_past_a_stretch_without_entries_and_ends,
     an_untouched_chain_verifies,
     every_kind_of_tampering_is_found,

@@ -21,12 +21,13 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- A decision that had to wait in memory can be recorded after its completion.
+-- A decision that had to wait in memory can be recorded after its completion. A final one keeps
+-- its outcome whenever it is recorded.
 CREATE FUNCTION decisions_change_outcome() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO changed_outcomes (seq, outcome)
-    SELECT d.seq, c.outcome FROM written d JOIN completions c ON c.decision_id = d.decision_id
-    WHERE c.outcome <> d.outcome
+    SELECT NEW.seq, c.outcome FROM completions c
+    WHERE c.decision_id = NEW.decision_id AND c.outcome <> NEW.outcome
     ON CONFLICT (seq) DO UPDATE SET outcome = excluded.outcome;
     RETURN NULL;
 END $$;
@@ -47,8 +48,8 @@ END $$;
 CREATE TRIGGER completions_change_outcome AFTER INSERT ON completions
 REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION completions_change_outcome();
 
-CREATE TRIGGER decisions_change_outcome AFTER INSERT ON decisions
-REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION decisions_change_outcome();
+CREATE TRIGGER decisions_change_outcome AFTER INSERT ON decisions FOR EACH ROW
+WHEN (NEW.status = 'provisional') EXECUTE FUNCTION decisions_change_outcome();
 
 CREATE TRIGGER completions_forget_outcome AFTER DELETE ON completions
 REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION completions_forget_outcome();

@@ -20,8 +20,9 @@ BEGIN
     ON CONFLICT (seq) DO UPDATE SET outcome = excluded.outcome;
 END;
 
--- A decision that had to wait in memory can be recorded after its completion.
-CREATE TRIGGER decisions_change_outcome AFTER INSERT ON decisions
+-- A decision that had to wait in memory can be recorded after its completion. A final one keeps
+-- its outcome whenever it is recorded.
+CREATE TRIGGER decisions_change_outcome AFTER INSERT ON decisions WHEN NEW.status = 'provisional'
 BEGIN
     INSERT INTO changed_outcomes (seq, outcome)
     SELECT NEW.seq, c.outcome FROM completions c

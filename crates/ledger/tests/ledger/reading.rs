@@ -2,7 +2,9 @@ use domain::Outcome;
 use jiff::Timestamp;
 use ledger::{DecisionFilter, Entry, Ledger, NewLabel, Origin};
 
-use crate::support::{Bench, at, completion, decision, decision_id, event, label, transaction_id};
+use crate::support::{
+    Bench, at, completion, decision, decision_id, event, label, provisional, transaction_id,
+};
 
 /// The numbers of all decisions that pass, read page by page.
 async fn walk(ledger: &Ledger, mut filter: DecisionFilter) -> Vec<u128> {
@@ -50,7 +52,7 @@ async fn pages_of_an_outcome_are_those_of_all_without_the_others(mut bench: Benc
     // Recorded late, after its completion.
     ledger.append_completion(completion(20)).await.unwrap();
     for n in 0..40 {
-        let mut new = decision(n);
+        let mut new = if n % 5 == 0 { provisional(n) } else { decision(n) };
         new.account_id = format!("acc-{}", n % 3).parse().unwrap();
         ledger.append(new).await.unwrap();
         if n % 5 == 0 && n != 20 {

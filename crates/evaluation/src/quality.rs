@@ -12,6 +12,8 @@
 //! * A decision counts once it is mature; until then its label may still be on its way.
 //! * Whatever [`Unlabelled`] says of mature decisions without a label.
 //! * The audit's draw has nothing to do with the transaction, and its labels are right.
+//! * Of what was cleared beyond the audit's reach (by a rule, or by tier 2), frauds that were
+//!   reported are all there are: each counts as one missed. Recall is too high by those unreported.
 //! * `flagged` means flagged for the score's sake: a decision that is looked at because the audit
 //!   drew it is audited and not flagged, whatever came of it.
 
@@ -32,15 +34,19 @@ pub struct LabelSeen {
     pub at: Timestamp,
 }
 
-/// One decision, as far as quality goes.
+/// Decisions that are alike, as far as quality goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Watched {
+    /// How many they are: many decisions without a label can be told as one.
+    pub times: usize,
     /// When it was decided.
     pub decided_at: Timestamp,
     /// Whether the score flagged it.
     pub flagged: bool,
     /// The chance with which the audit drew it, above 0 to 1; absent when it was not drawn.
     pub audited: Option<f64>,
+    /// Whether it was cleared where the audit does not draw. Does not go with `flagged` or `audited`.
+    pub beyond_audit: bool,
     /// Its latest label.
     pub label: Option<LabelSeen>,
 }
@@ -51,7 +57,8 @@ pub enum Maturity {
     /// At this age.
     Age(SignedDuration),
     /// When this share of labels has come, by the labels seen so far; `otherwise` while there are
-    /// fewer than 50 of them.
+    /// fewer than 50 of them. Labels of flagged decisions are often quick, since somebody looks at
+    /// once; where there is an audit, the share must have come of what was not flagged as well.
     DelayQuantile {
         /// The share, such as 0.9.
         share: f64,
@@ -141,11 +148,16 @@ pub struct Quality {
     pub audited_fraud: usize,
     /// Cleared, mature, labelled fraud by whomever: a lower bound on what was missed.
     pub reported_missed: usize,
+    /// Cleared where the audit does not draw, among the mature.
+    pub beyond_audit: usize,
+    /// Cleared where the audit does not draw, mature, labelled fraud by whomever.
+    pub beyond_audit_fraud: usize,
     /// Share of flagged decisions that were fraud.
     pub precision: Option<Rate>,
     /// The precision if none, and if all, of the flagged without a label were fraud.
     pub precision_bounds: Option<Interval>,
-    /// Frauds cleared in all, estimated from the audit; absent without an audit.
+    /// Frauds cleared in all: estimated from the audit, with those reported from beyond its reach;
+    /// absent without an audit.
     pub missed: Option<Rate>,
     /// Share of all fraud that was flagged; absent without an audit or without any fraud. The
     /// interval is about these decisions: it holds what the audit's draw leaves open, not how next
@@ -181,8 +193,7 @@ pub fn quality(
         Maturity::Age(age) => age.as_secs_f64(),
         Maturity::DelayQuantile { share, otherwise } => {
             inside_unit("share", share)?;
-            let measured = delays.as_ref().filter(|delays| delays.count >= DELAYS_MIN);
-            measured.map_or(otherwise.as_secs_f64(), |delays| delays.quantile(share))
+            measured_maturity(decisions, now, share).unwrap_or(otherwise.as_secs_f64())
         }
     };
     let mature: Vec<Watched> = decisions
@@ -190,12 +201,29 @@ pub fn quality(
         .filter(|decision| seconds(decision.decided_at, now) >= maturity)
         .map(|decision| decision.as_of(now))
         .collect();
-    let immature = decisions.iter().filter(|decision| decision.decided_at <= now).count();
+    let known = decisions.iter().filter(|decision| decision.decided_at <= now);
+    let known: usize = known.map(|decision| decision.times).sum();
     let mut quality = count(&mature, config);
     quality.maturity_seconds = maturity;
-    quality.immature = immature - mature.len();
+    quality.immature = known.saturating_sub(quality.mature);
     quality.delays = delays.map(|delays| delays.quantiles());
     Ok(quality)
+}
+
+/// The age in seconds by which this share of labels has come, of the slower of flagged and cleared
+/// decisions; `None` while there are too few labels of either. Without an audit nothing is estimated
+/// of cleared ones, and they do not count.
+fn measured_maturity(decisions: &[Watched], now: Timestamp, share: f64) -> Option<f64> {
+    let slow = |flagged: bool| {
+        let of: Vec<_> = decisions.iter().filter(|d| d.flagged == flagged).copied().collect();
+        let delays = Delays::of(&of, now).filter(|delays| delays.count >= DELAYS_MIN);
+        delays.map(|delays| delays.quantile(share))
+    };
+    let audited = decisions.iter().any(|d| !d.flagged && d.audited.is_some());
+    match (slow(true), audited) {
+        (Some(flagged), true) => slow(false).map(|cleared| cleared.max(flagged)),
+        (flagged, _) => flagged,
+    }
 }
 
 /// The quantiles of label delays at `now`, corrected for labels still to come; `None` without
@@ -220,6 +248,19 @@ impl Watched {
     fn is(&self, fraud: bool) -> bool {
         self.label.is_some_and(|label| label.fraud == fraud)
     }
+
+    fn is_beyond_audit(&self) -> bool {
+        self.beyond_audit && !self.flagged && self.audited.is_none()
+    }
+}
+
+impl Rate {
+    /// With so many more that are certain.
+    fn and(self, certain: f64) -> Self {
+        let Self { value, interval: Interval { low, high } } = self;
+        let interval = Interval { low: low + certain, high: high + certain };
+        Self { value: value + certain, interval }
+    }
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
@@ -227,7 +268,9 @@ fn seconds(from: Timestamp, to: Timestamp) -> f64 {
 }
 
 fn count(mature: &[Watched], config: &QualityConfig) -> Quality {
-    let number = |test: &dyn Fn(&Watched) -> bool| mature.iter().filter(|d| test(d)).count();
+    let number = |test: &dyn Fn(&Watched) -> bool| -> usize {
+        mature.iter().filter(|d| test(d)).map(|d| d.times).sum()
+    };
     let flagged = number(&|d| d.flagged);
     let flagged_fraud = number(&|d| d.flagged && d.is(true));
     let flagged_unlabelled = number(&|d| d.flagged && d.label.is_none());
@@ -236,7 +279,8 @@ fn count(mature: &[Watched], config: &QualityConfig) -> Quality {
         Unlabelled::LeftOut => flagged - flagged_unlabelled,
     };
     let reported_missed = number(&|d| !d.flagged && d.is(true));
-    let missed = missed(mature, config);
+    let beyond_audit_fraud = number(&|d| d.is_beyond_audit() && d.is(true));
+    let missed = missed(mature, config).map(|missed| missed.and(beyond_audit_fraud as f64));
     // Left out means: as fraudulent as the labelled ones.
     let found = flagged as f64 * flagged_fraud as f64 / judged.max(1) as f64;
     let found = if judged == flagged { flagged_fraud as f64 } else { found };
@@ -249,7 +293,7 @@ fn count(mature: &[Watched], config: &QualityConfig) -> Quality {
     let reported = flagged_fraud + reported_missed;
     Quality {
         maturity_seconds: 0.0,
-        mature: mature.len(),
+        mature: number(&|_| true),
         immature: 0,
         flagged,
         flagged_unlabelled,
@@ -258,6 +302,8 @@ fn count(mature: &[Watched], config: &QualityConfig) -> Quality {
         audited_unlabelled: number(&|d| !d.flagged && d.audited.is_some() && d.label.is_none()),
         audited_fraud: number(&|d| !d.flagged && d.audited.is_some() && d.is(true)),
         reported_missed,
+        beyond_audit: number(&Watched::is_beyond_audit),
+        beyond_audit_fraud,
         precision: (judged > 0).then(|| Rate {
             value: flagged_fraud as f64 / judged as f64,
             interval: wilson(flagged_fraud, judged, config.confidence),
@@ -273,13 +319,13 @@ fn count(mature: &[Watched], config: &QualityConfig) -> Quality {
     }
 }
 
-/// Frauds cleared in all, by inverse probability of the audit.
+/// Frauds cleared within the audit's reach, by inverse probability of the draw.
 fn missed(mature: &[Watched], config: &QualityConfig) -> Option<Rate> {
     let audited =
         || mature.iter().filter(|d| !d.flagged).filter_map(|d| d.audited.map(|chance| (d, chance)));
-    let drawn: f64 = audited().map(|(_, chance)| 1.0 / chance).sum();
-    let judged: f64 =
-        audited().filter(|(d, _)| d.label.is_some()).map(|(_, chance)| 1.0 / chance).sum();
+    let weight = |(d, chance): (&Watched, f64)| d.times as f64 / chance;
+    let drawn: f64 = audited().map(weight).sum();
+    let judged: f64 = audited().filter(|(d, _)| d.label.is_some()).map(weight).sum();
     // Left out means: as fraudulent as the labelled ones, so that those stand for more.
     let grown = match config.audited_unlabelled {
         Unlabelled::Legitimate => 1.0,
@@ -288,8 +334,10 @@ fn missed(mature: &[Watched], config: &QualityConfig) -> Option<Rate> {
     if drawn == 0.0 || !grown.is_finite() {
         return None;
     }
-    let weights: Vec<f64> =
-        audited().filter(|(d, _)| d.is(true)).map(|(_, chance)| grown / chance).collect();
+    let weights: Vec<f64> = audited()
+        .filter(|(d, _)| d.is(true))
+        .flat_map(|(d, chance)| std::iter::repeat_n(grown / chance, d.times))
+        .collect();
     let largest = audited().map(|(_, chance)| grown / chance).fold(0.0, f64::max);
     let interval = weighted_poisson(&weights, largest, config.confidence);
     Some(Rate { value: weights.iter().sum(), interval })
@@ -311,8 +359,10 @@ impl Delays {
             .filter_map(|decision| {
                 let label = decision.label?;
                 let delay = seconds(decision.decided_at, label.at).max(0.0);
-                Some((delay, seconds(decision.decided_at, now)))
+                let alike = (delay, seconds(decision.decided_at, now));
+                Some(std::iter::repeat_n(alike, decision.times))
             })
+            .flatten()
             .collect();
         if seen.is_empty() {
             return None;

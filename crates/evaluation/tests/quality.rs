@@ -35,9 +35,11 @@ fn traffic(seed: u64, n: i64, caught: f64) -> (Vec<Watched>, f64) {
             frauds += f64::from(u8::from(fraud));
             found += f64::from(u8::from(fraud && flagged));
             Watched {
+                times: 1,
                 decided_at,
                 flagged,
                 audited,
+                beyond_audit: false,
                 label: known.then_some(LabelSeen { fraud, at }),
             }
         })
@@ -89,9 +91,11 @@ fn counting_young_decisions_would_flatter_and_they_are_left_out() {
 #[test]
 fn an_audit_that_found_nothing_still_leaves_room_for_missed_fraud() {
     let decision = |flagged, audited, fraud| Watched {
+        times: 1,
         decided_at: start(),
         flagged,
         audited,
+        beyond_audit: false,
         label: Some(LabelSeen { fraud, at: start() + 1.hours() }),
     };
     let mut watched = vec![decision(true, None, true); 10];
@@ -109,9 +113,11 @@ fn an_audit_that_found_nothing_still_leaves_room_for_missed_fraud() {
 #[test]
 fn flagged_decisions_without_a_label_are_left_out_and_bounded() {
     let decision = |label: Option<bool>| Watched {
+        times: 1,
         decided_at: start(),
         flagged: true,
         audited: None,
+        beyond_audit: false,
         label: label.map(|fraud| LabelSeen { fraud, at: start() + 1.hours() }),
     };
     let mut watched = vec![decision(Some(true)); 30];
@@ -138,9 +144,11 @@ fn label_delays_are_corrected_for_labels_still_to_come() {
             let delay = -10.0 * 86_400.0 * (1.0 - rng.random::<f64>()).ln();
             let at = decided_at + (delay as i64).seconds();
             Watched {
+                times: 1,
                 decided_at,
                 flagged: i % 2 == 0,
                 audited: None,
+                beyond_audit: false,
                 label: Some(LabelSeen { fraud: true, at }),
             }
         })
@@ -174,13 +182,90 @@ fn maturity_follows_the_delays_once_there_are_enough_labels() {
 #[test]
 fn labels_from_the_future_and_impossible_chances_are_not_used() {
     let decision = Watched {
+        times: 1,
         decided_at: start(),
         flagged: true,
         audited: None,
+        beyond_audit: false,
         label: Some(LabelSeen { fraud: true, at: start() + (200 * 24).hours() }),
     };
     let seen = quality(&[decision], start() + (100 * 24).hours(), &config()).unwrap();
     assert_eq!((seen.flagged, seen.flagged_unlabelled, seen.precision), (1, 1, None));
     let certain = Watched { audited: Some(1.5), ..decision };
     assert!(quality(&[certain], start(), &config()).is_err());
+}
+
+#[test]
+fn decisions_that_are_alike_may_be_told_as_one() {
+    let (watched, _) = traffic(77, 20_000, 0.6);
+    let now = start() + (150 * 24).hours();
+    let apart = quality(&watched, now, &config()).unwrap();
+    let mut together: Vec<Watched> = Vec::new();
+    for one in watched {
+        // Unlabelled ones are alike whenever they were decided, as long as all are mature.
+        let one = Watched {
+            decided_at: if one.label.is_none() { start() } else { one.decided_at },
+            ..one
+        };
+        let same = together.iter_mut().find(|other| Watched { times: 1, ..**other } == one);
+        match same {
+            Some(same) => same.times += 1,
+            None => together.push(one),
+        }
+    }
+    assert!(together.len() < 3_000);
+    let together = quality(&together, now, &config()).unwrap();
+    assert_eq!((together.mature, together.flagged), (apart.mature, apart.flagged));
+    assert_eq!((together.precision, together.recall), (apart.precision, apart.recall));
+    assert_eq!(together.delays, apart.delays);
+}
+
+#[test]
+fn fraud_that_was_cleared_beyond_the_audit_is_missed_once_for_each_report() {
+    let decision = |flagged, audited: Option<f64>, fraud: Option<bool>| Watched {
+        times: 1,
+        decided_at: start(),
+        flagged,
+        audited,
+        beyond_audit: !flagged && audited.is_none(),
+        label: fraud.map(|fraud| LabelSeen { fraud, at: start() + 1.hours() }),
+    };
+    let now = start() + (100 * 24).hours();
+    let mut watched = vec![decision(true, None, Some(true)); 10];
+    watched.extend(vec![decision(false, Some(0.5), Some(false)); 20]);
+    let without = quality(&watched, now, &config()).unwrap();
+    watched.extend(vec![decision(false, None, Some(true)); 10]);
+    watched.push(Watched { times: 70, ..decision(false, None, None) });
+    let with = quality(&watched, now, &config()).unwrap();
+    assert_eq!((with.beyond_audit, with.beyond_audit_fraud), (80, 10));
+    assert_eq!((without.recall.unwrap().value, with.recall.unwrap().value), (1.0, 0.5));
+    let (without, with) = (without.missed.unwrap(), with.missed.unwrap());
+    assert_eq!(with.value, 10.0);
+    assert_eq!(with.interval.low, 10.0);
+    assert_eq!(with.interval.high, without.interval.high + 10.0);
+}
+
+#[test]
+fn quick_labels_of_flagged_decisions_do_not_make_cleared_ones_mature() {
+    let now = start() + (80 * 24).hours();
+    let decision = |day: i64, flagged: bool, delay: i64| {
+        let decided_at = start() + (24 * day).hours();
+        Watched {
+            times: 1,
+            decided_at,
+            flagged,
+            audited: (!flagged).then_some(0.1),
+            beyond_audit: false,
+            label: Some(LabelSeen { fraud: true, at: decided_at + delay.hours() }),
+        }
+    };
+    let config = QualityConfig::default();
+    let maturity_days =
+        |watched: &[Watched]| quality(watched, now, &config).unwrap().maturity_seconds / 86_400.0;
+    let mut watched: Vec<_> = (0..80).map(|day| decision(day, true, 1)).collect();
+    assert!(maturity_days(&watched) < 1.0);
+    watched.push(decision(3, false, 30 * 24));
+    assert_eq!(maturity_days(&watched), 60.0, "one label tells nothing of cleared ones");
+    watched.extend((0..50).map(|day| decision(day, false, 30 * 24)));
+    assert_eq!(maturity_days(&watched), 30.0);
 }

@@ -138,32 +138,6 @@ pub struct DecisionContent {
     pub completion: Option<String>,
 }
 
-/// Which decisions an estimate is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutcomeFilter {
-    /// Decided at or after this time.
-    pub since: Timestamp,
-    /// Decided before this time.
-    pub until: Timestamp,
-}
-
-/// What became of a decision, without its content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutcomeRow {
-    /// Its place in the sequence.
-    pub seq: i64,
-    /// When it was first decided.
-    pub decided_at: Timestamp,
-    /// What it came to.
-    pub outcome: Outcome,
-    /// Whether it was escalated by chance.
-    pub audited: bool,
-    /// The policy it was taken under; absent in records of before the chain.
-    pub policy_sha256: Option<String>,
-    /// Names the transaction; absent once its account was erased.
-    pub transaction_id: Option<TransactionId>,
-}
-
 /// A recorded label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredLabel {

@@ -52,10 +52,10 @@ pub use beside::{NewNote, NewPolicy, NoteKind, StoredNote, StoredPolicy};
 pub use config::{Config, StoreConfig};
 pub use entry::{
     DecisionContent, Entry, LabelId, NewCompletion, NewDecision, NewEvent, NewLabel, Origin,
-    OutcomeFilter, OutcomeRow, StoredDecision, StoredLabel, StoredTransaction,
+    StoredDecision, StoredLabel, StoredTransaction,
 };
 pub use error::LedgerError;
-pub use ledger::{Erased, Ledger, Replay, Retained};
+pub use ledger::{Erased, Ledger, OutcomeRow, Outcomes, Replay, Retained};
 pub use metrics::LedgerMetrics;
 pub use page::{Cursor, DecisionFilter, PAGE_LIMIT_MAX, Page, PageRequest};
 pub use secret_url::SecretUrl;

@@ -2,6 +2,7 @@
 
 mod append;
 mod care;
+mod outcomes;
 mod read;
 mod spool;
 mod work;
@@ -17,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::spool::Spool;
 pub use self::{
     care::{Erased, Retained},
+    outcomes::{OutcomeRow, Outcomes},
     read::Replay,
 };
 use crate::{

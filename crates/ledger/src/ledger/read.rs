@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::{Inner, Ledger};
 use crate::{
-    DecisionFilter, Entry, LedgerError, NoteKind, OutcomeFilter, OutcomeRow, Page, PageRequest,
-    StoredDecision, StoredLabel, StoredNote, StoredPolicy, StoredTransaction,
+    DecisionFilter, Entry, LedgerError, NoteKind, Page, PageRequest, StoredDecision, StoredLabel,
+    StoredNote, StoredPolicy, StoredTransaction,
 };
 
 /// The most entries of one page of a replay.
@@ -43,18 +43,6 @@ impl Ledger {
         filter: DecisionFilter,
     ) -> Result<Page<StoredDecision>, LedgerError> {
         self.inner.metrics.counted(self.inner.reader.decisions(&filter).await)
-    }
-
-    /// A page of what became of decisions, oldest first.
-    ///
-    /// # Errors
-    /// As for [`Self::decision`].
-    pub async fn outcomes(
-        &self,
-        filter: OutcomeFilter,
-        page: PageRequest,
-    ) -> Result<Page<OutcomeRow>, LedgerError> {
-        self.inner.metrics.counted(self.inner.reader.outcomes(&filter, page).await)
     }
 
     /// The labels of a transaction, in the order of recording.

@@ -7,6 +7,8 @@ mod replay;
 mod retention;
 mod row;
 
+pub(crate) use self::outcomes::Stretch;
+
 use std::sync::Arc;
 
 use crate::{

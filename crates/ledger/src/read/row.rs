@@ -3,23 +3,10 @@
 use domain::{Label, PolicyRef, Score};
 
 use crate::{
-    DecisionContent, Entry, LabelId, LedgerError, Origin, OutcomeRow, StoredDecision, StoredLabel,
-    StoredNote, StoredPolicy, StoredTransaction,
+    DecisionContent, Entry, LabelId, LedgerError, Origin, StoredDecision, StoredLabel, StoredNote,
+    StoredPolicy, StoredTransaction,
     sql::{Fields, Row},
 };
-
-/// Needs the columns of `outcomes.rs`.
-pub(super) fn outcome(row: Row) -> Result<OutcomeRow, LedgerError> {
-    let fields = Fields::new(row)?;
-    Ok(OutcomeRow {
-        seq: fields.seq,
-        decided_at: fields.time("decided_at")?,
-        outcome: fields.parse("outcome")?,
-        audited: fields.get("audited")?,
-        policy_sha256: fields.get("policy_sha256")?,
-        transaction_id: fields.parse_if_there("transaction_id")?,
-    })
-}
 
 /// Needs the columns of [`super::decisions::COLUMNS`].
 pub(super) fn decision(row: Row) -> Result<StoredDecision, LedgerError> {

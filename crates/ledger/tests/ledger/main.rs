@@ -27,6 +27,7 @@ mod labels;
 mod losing;
 mod migrating;
 mod opening;
+mod outcomes;
 mod promises;
 mod reading;
 mod server;

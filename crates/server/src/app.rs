@@ -22,7 +22,7 @@ use crate::{
     http_metrics::HttpMetrics,
     policy_sync::PolicySync,
     promises::{Keeper, PromiseMetrics},
-    quality::{QualityMetrics, QualityMonitor},
+    quality::{Follower, QualityDesk, QualityMetrics, SharedQuality},
     readiness::{Phase, Readiness},
     router::router,
     settings::{Settings, Shutdown, locate},
@@ -98,11 +98,8 @@ impl App {
         let connections =
             Connections::bind(&settings.listen, &settings.http).await.map_err(failed)?;
         let local_addr = connections.local_addr().map_err(failed)?;
-        let quality = Arc::new(QualityMonitor {
-            ledger: parts.ledger.clone(),
-            metrics: QualityMetrics::register(&parts.registry)?,
-            decisions_max: settings.quality.max_decisions,
-        });
+        let quality = QualityDesk::new(parts.ledger.clone(), settings.quality.clone());
+        let quality_metrics = QualityMetrics::register(&parts.registry)?;
         let keeper = Keeper {
             screener: Arc::clone(&parts.screener),
             ledger: parts.ledger.clone(),
@@ -111,13 +108,13 @@ impl App {
             metrics: promises,
         };
         let watch = Watch {
-            quality: Arc::clone(&quality),
+            quality: Follower::new(parts.ledger.clone(), settings.quality.clone(), quality_metrics),
             drift: Arc::clone(&parts.drift),
             every: Duration::from_secs(settings.quality.every_s),
-            days: settings.quality.window_days,
         };
         let sync = Arc::clone(&policy_sync);
-        let (state, webhooks) = shared(settings, parts, metrics, sync, (authors, quality));
+        let (state, webhooks) =
+            shared(settings, parts, metrics, sync, (authors, Arc::new(quality)));
         let background = Background { keeper, policy_sync, webhooks, watch };
         let state = Arc::new(state);
         let shutdown = settings.shutdown.clone();
@@ -175,7 +172,7 @@ fn shared(
     parts: AppParts,
     metrics: Arc<HttpMetrics>,
     policy_sync: Arc<PolicySync>,
-    (authors, quality): (Authors, Arc<QualityMonitor>),
+    (authors, quality): (Authors, SharedQuality),
 ) -> (Shared, Dispatcher) {
     let http = settings.http.clone();
     let shared = Shared {
@@ -194,7 +191,6 @@ fn shared(
         detached: TaskTracker::new(),
         settled: Notify::new(),
         quality,
-        quality_days: settings.quality.window_days,
         drift: parts.drift,
         nudge: parts.webhooks.nudge(),
         on_ledger_failure: settings.on_ledger_failure(),

@@ -13,8 +13,7 @@ use crate::{
     outbox::LedgerOutbox,
     policy_sync::PolicySync,
     promises::Keeper,
-    quality::QualityMonitor,
-    routes::quality::days_before,
+    quality,
     state::Shared,
 };
 
@@ -28,37 +27,37 @@ pub(crate) struct Background {
 
 /// What is estimated now and then.
 pub(crate) struct Watch {
-    pub(crate) quality: Arc<QualityMonitor>,
+    pub(crate) quality: quality::Follower,
     pub(crate) drift: Arc<DriftMonitor>,
     /// How often quality is estimated.
     pub(crate) every: Duration,
-    /// Over how many days.
-    pub(crate) days: u32,
 }
 
 /// How often drift is shown.
 const DRIFT_EVERY: Duration = Duration::from_secs(15);
 
-impl Watch {
-    async fn run(self, stop: CancellationToken) {
-        let (mut quality, mut drift) = (interval(self.every), interval(DRIFT_EVERY));
-        for ticker in [&mut quality, &mut drift] {
-            ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        }
+/// Shows where drift stands until stopped.
+async fn watch_drift(drift: Arc<DriftMonitor>, stop: CancellationToken) {
+    let mut ticker = interval(DRIFT_EVERY);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticker.tick()).await.is_some() {
+        drift.publish(Timestamp::now());
+    }
+}
+
+/// Estimates quality until stopped, also in the middle of a long read.
+async fn watch_quality(mut quality: quality::Follower, every: Duration, stop: CancellationToken) {
+    let mut ticker = interval(every);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let watching = async {
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = drift.tick() => self.drift.publish(Timestamp::now()),
-                _ = quality.tick() => {
-                    let now = Timestamp::now();
-                    let since = days_before(now, self.days);
-                    if let Err(error) = self.quality.publish(since, now).await {
-                        tracing::warn!(%error, "live quality could not be estimated");
-                    }
-                }
+            ticker.tick().await;
+            if let Err(error) = quality.publish(Timestamp::now()).await {
+                tracing::warn!(%error, "live quality could not be estimated");
             }
         }
-    }
+    };
+    let _: Option<()> = stop.run_until_cancelled(watching).await;
 }
 
 /// What runs.
@@ -74,7 +73,8 @@ impl Background {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(keeper.run(stop.clone()));
         tasks.spawn(policy_sync.run(stop.clone()));
-        tasks.spawn(watch.run(stop.clone()));
+        tasks.spawn(watch_drift(watch.drift, stop.clone()));
+        tasks.spawn(watch_quality(watch.quality, watch.every, stop.clone()));
         tasks.spawn(webhooks.run(LedgerOutbox::shared(&state.ledger), stop.clone()));
         if state.ledger.is_shared() {
             let follower = Follower {

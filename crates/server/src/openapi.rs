@@ -278,6 +278,10 @@ pub(crate) struct QualityReport {
     /// Share of fraud that was flagged, with its interval; null without an audit sample.
     #[schema(value_type = Option<Object>)]
     recall: Option<()>,
+    /// Decisions that no estimate takes into account: provisional, erased, or audited under a
+    /// policy that is not in the record.
+    #[schema(value_type = Object)]
+    left_out: (),
     /// What the estimates rest on, in words.
     assumptions: Vec<String>,
 }

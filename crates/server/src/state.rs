@@ -39,8 +39,6 @@ pub(crate) struct Shared {
     /// Told when one of them has ended.
     pub(crate) settled: Notify,
     pub(crate) quality: SharedQuality,
-    /// How many days an estimate looks back unless told.
-    pub(crate) quality_days: u32,
     pub(crate) drift: Arc<DriftMonitor>,
     /// Wakes the webhooks.
     pub(crate) nudge: Nudge,

@@ -1,35 +1,58 @@
 //! `GET /v1/quality` and `GET /v1/drift`.
 
+use std::time::Duration;
+
 use axum::{Json, extract::State};
 use domain::Violations;
-use evaluation::{DriftReading, Quality};
-use jiff::{SignedDuration, Timestamp};
-use ledger::OutcomeFilter;
+use evaluation::DriftReading;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{decisions::instant, query::Parameters};
 use crate::{
     api_error::{ApiError, Problem},
     openapi::{DriftReport, QualityReport},
-    quality::QualityError,
+    quality::{Estimate, QualityError},
     state::AppState,
 };
+
+/// When to ask again while somebody else does.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 pub(crate) struct QualityAnswer {
     since: Timestamp,
     until: Timestamp,
     #[serde(flatten)]
-    quality: Quality,
-    assumptions: [&'static str; 4],
+    estimate: Estimate,
+    assumptions: [String; 8],
 }
 
-const ASSUMPTIONS: [&str; 4] = [
-    "a decision counts once 90 % of labels have usually come, or after 60 days while there are few labels",
-    "flagged decisions without a label are left out of the precision",
-    "audited decisions without a label were legitimate",
-    "recall needs an audit sample (policy, [audit]): each audited fraud stands for 1/share frauds",
-];
+/// What the estimates rest on, in words.
+fn assumptions(maturity_days: u32) -> [String; 8] {
+    let matures = format!(
+        "a decision counts once it is so old that 90 % of labels have usually come, of flagged and \
+         of cleared decisions alike; at {maturity_days} days while either have fewer than 50 labels"
+    );
+    let rest = [
+        "a decision is flagged when it was not approved; one that the audit drew is not, whatever \
+         came of it",
+        "flagged decisions without a label are left out of the precision, as if they were like the \
+         labelled ones; precision_bounds does without this",
+        "recall needs an audit sample (policy, [audit]): each audited fraud stands for 1 / share \
+         frauds that tier 1 cleared",
+        "audited decisions without a label were legitimate: somebody looked at all of them",
+        "of what a rule, tier 2 or the fallback approved, reported frauds are all there are; recall \
+         is too high by the unreported ones",
+        "a transaction that was decided more than once counts as often",
+        "the interval of recall holds what the draw leaves open, not how next month's fraud may \
+         differ",
+    ];
+    std::array::from_fn(|n| match n.checked_sub(1) {
+        None => matures.clone(),
+        Some(n) => rest[n].to_owned(),
+    })
+}
 
 /// Precision and recall of live decisions, as far as labels tell.
 #[utoipa::path(
@@ -37,12 +60,13 @@ const ASSUMPTIONS: [&str; 4] = [
     path = "/v1/quality",
     tag = "operations",
     params(
-        ("since" = Option<String>, Query, description = "Decisions made at or after this RFC 3339 time; 90 days ago unless told"),
+        ("since" = Option<String>, Query, description = "Decisions made at or after this RFC 3339 time; quality.window_days ago unless told"),
         ("until" = Option<String>, Query, description = "Decisions made before this RFC 3339 time; now unless told"),
     ),
     responses(
         (status = 200, description = "Estimates with their intervals and assumptions", body = QualityReport),
         (status = 400, description = "Invalid parameters, or too long a period", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Another estimate is under way, or too many requests; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The ledger cannot be used; see Retry-After", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -54,26 +78,31 @@ pub(crate) async fn quality(
     let since = parameters.optional_with("since", instant);
     let until = parameters.optional_with("until", instant).unwrap_or(now);
     parameters.close()?;
-    let since = since.unwrap_or_else(|| days_before(now, state.quality_days));
-    let quality = state.quality.estimate(OutcomeFilter { since, until }, now).await;
-    let quality = quality.map_err(|error| match error {
+    let since = since.unwrap_or_else(|| state.quality.since(now));
+    if since >= until {
+        return Err(bad_period("must be before until"));
+    }
+    let estimate = state.quality.estimate(since, until, now).await;
+    let estimate = estimate.map_err(|error| match error {
         QualityError::Ledger(error) => error.into(),
-        QualityError::TooMany(_) => {
-            let mut violations = Violations::default();
-            violations.add("/query/since", error.to_string());
-            ApiError::BadParameters(violations)
-        }
+        QualityError::TooMany(_) => bad_period(&error.to_string()),
+        QualityError::Busy => ApiError::Overloaded {
+            detail: "another estimate of quality is under way",
+            retry_after: RETRY_AFTER,
+        },
         QualityError::Estimate(detail) => {
             tracing::error!(detail, "quality cannot be estimated");
             ApiError::Internal
         }
     })?;
-    Ok(Json(QualityAnswer { since, until, quality, assumptions: ASSUMPTIONS }))
+    let assumptions = assumptions(state.quality.maturity_days());
+    Ok(Json(QualityAnswer { since, until, estimate, assumptions }))
 }
 
-/// So many days earlier.
-pub(crate) fn days_before(now: Timestamp, days: u32) -> Timestamp {
-    now.checked_sub(SignedDuration::from_hours(i64::from(days) * 24)).unwrap_or(Timestamp::MIN)
+fn bad_period(detail: &str) -> ApiError {
+    let mut violations = Violations::default();
+    violations.add("/query/since", detail);
+    ApiError::BadParameters(violations)
 }
 
 #[derive(Serialize)]

@@ -20,13 +20,14 @@ impl Settings {
         problems.extend(self.webhooks.ranges().into_iter().filter_map(out_of_range));
         problems.extend(self.malformed());
         problems.extend(self.webhooks.problems());
+        problems.extend(self.quality.problem());
         if self.analysis.enabled && self.analysis.engine == AnalysisEngine::OpenAi {
             problems.extend(self.engine.client_config().err());
         }
         if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
     }
 
-    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 37] {
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 38] {
         let (http, screening, analysis) = (&self.http, &self.screening, &self.analysis);
         [
             ("http.threads", http.threads as u64, 0..=1024),
@@ -67,6 +68,7 @@ impl Settings {
             ("policy.reload_ms", self.policy.reload_ms, 100..=3_600_000),
             ("quality.every_s", self.quality.every_s, 10..=86_400),
             ("quality.window_days", self.quality.window_days.into(), 1..=3_650),
+            ("quality.maturity_days", self.quality.maturity_days.into(), 1..=3_650),
             ("quality.max_decisions", self.quality.max_decisions as u64, 1_000..=10_000_000),
             ("shadow.max_in_flight", self.shadow.max_in_flight as u64, 1..=1_000_000),
             (

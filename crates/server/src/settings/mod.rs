@@ -7,6 +7,7 @@ mod check;
 mod engine;
 mod environment;
 mod locate;
+mod quality;
 mod sections;
 mod webhooks;
 
@@ -19,10 +20,11 @@ pub(crate) use check::DEADLINE_MS;
 pub use engine::{Engine, EngineDialect, EngineEndpoint};
 pub use environment::{CONFIG_VARIABLE, LOG_VARIABLE, keys};
 pub use locate::locate;
+pub use quality::Quality;
 pub use sections::{
     Analysis, AnalysisEngine, AnalysisOrder, CpuPriority, ExecutionProvider, Http, LateAnalysis,
-    LedgerStore, Log, LogFormat, Narrative, OnLedgerFailure, PolicyAuthor, PolicyFile, Quality,
-    Runtime, Screening, Shadow, Shutdown, Velocity,
+    LedgerStore, Log, LogFormat, Narrative, OnLedgerFailure, PolicyAuthor, PolicyFile, Runtime,
+    Screening, Shadow, Shutdown, Velocity,
 };
 pub use webhooks::{WebhookEndpoint, Webhooks};
 

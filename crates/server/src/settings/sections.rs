@@ -376,24 +376,6 @@ impl Default for Shadow {
     }
 }
 
-/// Live precision and recall.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Quality {
-    /// How often they are estimated.
-    pub every_s: u64,
-    /// How far back decisions are looked at.
-    pub window_days: u32,
-    /// Most decisions that one estimate reads.
-    pub max_decisions: usize,
-}
-
-impl Default for Quality {
-    fn default() -> Self {
-        Self { every_s: 300, window_days: 90, max_decisions: 500_000 }
-    }
-}
-
 /// The end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

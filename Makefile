@@ -77,6 +77,11 @@ bench-crash: build ## Kills the service 100 times under load, on SQLite and on P
 	target/release/bench-crash $(ARGS)
 	scripts/with-postgres bash -c 'target/release/bench-crash --postgres-url-file "$$POSTGRES_URL_FILE" $(ARGS)'
 
+.PHONY: bench-replay
+bench-replay: build ## Records 10,000 decisions under load on each store and recomputes all of them
+	benches/replay/run $(ARGS)
+	scripts/with-postgres bash -c 'benches/replay/run --postgres-url-file "$$POSTGRES_URL_FILE" $(ARGS)'
+
 .PHONY: bench-parts
 bench-parts: onnxruntime ## Scheduler, JSON, velocity, template and tokens alone
 	cargo bench --locked -p benches

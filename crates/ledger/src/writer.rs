@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -152,12 +152,58 @@ impl Pace {
     }
 }
 
+/// Whether the store takes what is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Health(Arc<HealthState>);
+
+#[derive(Debug)]
+struct HealthState {
+    opened: Instant,
+    /// Whether the last commit found the store gone.
+    failed: AtomicBool,
+    /// When the commit under way began, in milliseconds since `opened`, and one; 0 for none.
+    begun: AtomicU64,
+}
+
+impl Health {
+    pub(crate) fn new(now: Instant) -> Self {
+        let (failed, begun) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self(Arc::new(HealthState { opened: now, failed, begun }))
+    }
+
+    fn begin(&self, now: Instant) {
+        self.0.begun.store(self.millis(now) + 1, Ordering::Relaxed);
+    }
+
+    fn end(&self, answers: &[Written]) {
+        let gone = |answer: &Written| matches!(answer, Err(LedgerError::Unavailable { .. }));
+        self.0.failed.store(answers.iter().any(gone), Ordering::Relaxed);
+        self.0.begun.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the last commit failed, or the one under way has taken longer than any should.
+    pub(crate) fn is_failing(&self, now: Instant) -> bool {
+        const TOO_LONG: u64 = 1_000;
+        let stuck = match self.0.begun.load(Ordering::Relaxed) {
+            0 => false,
+            begun => self.millis(now).saturating_sub(begun - 1) > TOO_LONG,
+        };
+        stuck || self.0.failed.load(Ordering::Relaxed)
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.0.opened);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX - 1)
+    }
+}
+
 pub(crate) struct Writer {
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) store: Store,
     pub(crate) stop: CancellationToken,
     pub(crate) metrics: LedgerMetrics,
     pub(crate) pace: Pace,
+    pub(crate) health: Health,
     pub(crate) reservations: Reservations,
     pub(crate) group_max: usize,
 }
@@ -201,7 +247,9 @@ impl Writer {
 
     async fn write(&mut self, writes: &[Write], waiters: impl ExactSizeIterator<Item = Waiter>) {
         let begun = Instant::now();
+        self.health.begin(begun);
         let answers = self.store.write_group(writes).await;
+        self.health.end(&answers);
         self.pace.set(begun.elapsed());
         let rows: usize = writes
             .iter()
@@ -226,6 +274,25 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_is_failing_after_a_failure_and_while_a_commit_is_stuck() {
+        let opened = Instant::now();
+        let at = |millis| opened + Duration::from_millis(millis);
+        let health = Health::new(opened);
+        assert!(!health.is_failing(at(5_000)));
+        health.begin(at(5_000));
+        assert!(!health.is_failing(at(5_900)));
+        assert!(health.is_failing(at(6_100)));
+        health.end(&[Ok(Answer::Number(1))]);
+        assert!(!health.is_failing(at(6_100)));
+        health.begin(at(6_200));
+        let gone = LedgerError::unavailable("write", std::io::Error::other("gone"));
+        health.end(&[Ok(Answer::Number(1)), Err(gone)]);
+        assert!(health.is_failing(at(6_300)));
+        health.end(&[Ok(Answer::Number(1))]);
+        assert!(!health.is_failing(at(6_300)));
+    }
 
     #[test]
     fn the_time_to_drain_grows_with_the_queue_within_bounds() {

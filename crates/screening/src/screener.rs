@@ -17,7 +17,7 @@ use ledger::{IdempotencyKey, Ledger, LedgerError, NewDecision, Promise};
 use policy::{Assessment, Route};
 use tokio::{
     sync::{Notify, broadcast},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -526,24 +526,51 @@ impl Screener {
             return Ok((screened(&record, response, Duration::ZERO), record));
         };
         let started = Instant::now();
-        let entry = new_decision(&record, response.clone(), promise, options)?;
-        match ledger.append(entry).await {
-            Ok(()) => {
+        let entry = || new_decision(&record, response.clone(), promise, options);
+        match self.append(ledger, entry, options.deadline).await? {
+            Appended::Now | Appended::Soon => {
                 if promise == Some(Promise::Analysis) {
                     self.owed.fetch_add(1, Ordering::Relaxed);
                     self.promised.notify_one();
                 }
             }
-            Err(error) if self.answers_all_the_same(&error) => {
+            Appended::Not => {
                 record.decision.degraded = Some(Degraded::LedgerUnavailable);
                 record.decision.status = DecisionStatus::Final;
                 response = response_json(&record.decision)?;
                 let entry = new_decision(&record, response.clone(), None, options)?;
                 ledger.append_when_possible(entry).await?;
             }
-            Err(error) => return Err(error.into()),
         }
         Ok((screened(&record, response, started.elapsed()), record))
+    }
+
+    /// Waits for the commit, unless the settings demand an answer all the same.
+    async fn append(
+        &self,
+        ledger: &Ledger,
+        entry: impl Fn() -> Result<NewDecision, serde_json::Error>,
+        deadline: Instant,
+    ) -> Result<Appended, ScreenError> {
+        if self.parts.on_ledger_failure == OnLedgerFailure::Refuse {
+            ledger.append(entry()?).await?;
+            return Ok(Appended::Now);
+        }
+        if ledger.is_failing() {
+            return Ok(Appended::Not);
+        }
+        // Time to answer is left.
+        let by = deadline.checked_sub(self.parts.options.answer_reserve / 2).unwrap_or(deadline);
+        match timeout_at(by, ledger.append(entry()?)).await {
+            Ok(Ok(())) => Ok(Appended::Now),
+            Ok(Err(error)) if self.answers_all_the_same(&error) => Ok(Appended::Not),
+            Ok(Err(error)) => Err(error.into()),
+            // The commit under way may still carry it, as it is.
+            Err(_) => {
+                ledger.append_when_possible(entry()?).await?;
+                Ok(Appended::Soon)
+            }
+        }
     }
 
     fn answers_all_the_same(&self, error: &LedgerError) -> bool {
@@ -558,6 +585,16 @@ impl Screener {
         };
         failing && self.parts.on_ledger_failure == OnLedgerFailure::Answer
     }
+}
+
+/// How a decision that is answered stands with the ledger.
+enum Appended {
+    /// It is recorded.
+    Now,
+    /// It is recorded now or later, exactly as it is answered.
+    Soon,
+    /// The ledger fails.
+    Not,
 }
 
 fn screened(record: &Record, response: String, ledger: Duration) -> Screened {

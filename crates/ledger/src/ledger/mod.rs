@@ -27,7 +27,7 @@ use crate::{
     read::Reader,
     reservations::Reservations,
     store::{Context, Place, Store},
-    writer::{Pace, Request, Waiter, Write, Writer, Written},
+    writer::{Health, Pace, Request, Waiter, Write, Writer, Written},
 };
 
 /// The ledger: clone it freely, all clones are the same.
@@ -48,6 +48,7 @@ struct Inner {
     tasks: TaskTracker,
     metrics: LedgerMetrics,
     pace: Pace,
+    health: Health,
     spool: Spool,
     /// How many commits a full queue takes at most.
     groups_max: usize,
@@ -71,7 +72,7 @@ impl Ledger {
         let (place, context) = (store.place(), store.context().clone());
         let (requests, receiver) = mpsc::channel(queue_depth);
         let stop = CancellationToken::new();
-        let pace = Pace::default();
+        let (pace, health) = (Pace::default(), Health::new(Instant::now()));
         let reservations = Reservations::default();
         let writer = Writer {
             requests: receiver,
@@ -79,6 +80,7 @@ impl Ledger {
             stop: stop.clone(),
             metrics: metrics.clone(),
             pace: pace.clone(),
+            health: health.clone(),
             reservations: reservations.clone(),
             group_max,
         };
@@ -97,6 +99,7 @@ impl Ledger {
             tasks,
             metrics,
             pace,
+            health,
             spool,
             groups_max: queue_depth.div_ceil(group_max),
         };
@@ -112,6 +115,13 @@ impl Ledger {
     pub async fn check(&self) -> Result<(), LedgerError> {
         self.write(Write::Probe).await?;
         self.inner.metrics.counted(self.inner.reader.last_seq().await).map(|_| ())
+    }
+
+    /// Whether the last commit found the store gone, or the one under way has taken more than a
+    /// second: who can do without a commit need not wait for the next.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.inner.health.is_failing(Instant::now())
     }
 
     /// Refuses new writes, writes what waits, and closes the store; returns when done. Closing

@@ -16,9 +16,9 @@ pub(crate) struct Follower {
     settings: settings::Quality,
     metrics: QualityMetrics,
     source: Source,
-    tally: Tally,
+    pub(super) tally: Tally,
     /// Decisions made before are not held.
-    since: Timestamp,
+    pub(super) since: Timestamp,
     /// The last entry up to which decisions, and up to which labels, were read.
     seen: Option<Seen>,
 }
@@ -59,7 +59,7 @@ impl Follower {
     }
 
     /// What fails half-way goes on there the next time.
-    async fn catch_up(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+    pub(super) async fn catch_up(&mut self, now: Timestamp) -> Result<(), LedgerError> {
         let since = days_before(now, self.settings.window_days).max(self.since);
         self.since = self.tally.forget(since);
         self.decisions().await?;

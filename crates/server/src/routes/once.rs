@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use domain::{DecisionStatus, Violations};
 use ledger::{IdempotencyKey, Reservation, StoredDecision};
+use screening::OnLedgerFailure;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -34,16 +35,16 @@ pub(super) async fn once(
     loop {
         // Before looking, lest the news come between the look and the wait.
         let news = state.settled.notified();
-        match state.ledger.reserve(&key).await {
+        match reserve(&state, &key, deadline).await {
             Ok(Reservation::Reserved) => return run(state.clone(), request, key, arrived).await,
             Ok(Reservation::Answered(stored)) => return replay(&stored),
             Ok(Reservation::Mismatch) => return Err(mismatch()),
             Ok(Reservation::InFlight) => {}
-            Err(error) if state.answers_without_ledger(&error) => {
+            Err(NotReserved::DoWithout) => {
                 let request = request.keyed(None);
                 return Ok(screen::answer(request.screen(&state, arrived).await?));
             }
-            Err(error) => return Err(error.into()),
+            Err(NotReserved::Failed(error)) => return Err(error),
         }
         let wait = async {
             tokio::select! {
@@ -57,6 +58,35 @@ pub(super) async fn once(
                 retry_after: Some(RETRY),
             });
         }
+    }
+}
+
+enum NotReserved {
+    /// The ledger fails, and the settings demand an answer all the same.
+    DoWithout,
+    Failed(ApiError),
+}
+
+/// A ledger that says nothing costs half of the time there is, where the answer is to come without
+/// it, and all of it otherwise.
+async fn reserve(
+    state: &AppState,
+    key: &IdempotencyKey,
+    deadline: Instant,
+) -> Result<Reservation, NotReserved> {
+    let does_without = state.on_ledger_failure == OnLedgerFailure::Answer;
+    if does_without && state.ledger.is_failing() {
+        return Err(NotReserved::DoWithout);
+    }
+    let now = Instant::now();
+    let left = deadline.saturating_duration_since(now);
+    let by = if does_without { now + left / 2 } else { deadline };
+    match timeout_at(by, state.ledger.reserve(key)).await {
+        Ok(Ok(reservation)) => Ok(reservation),
+        Ok(Err(error)) if state.answers_without_ledger(&error) => Err(NotReserved::DoWithout),
+        Ok(Err(error)) => Err(NotReserved::Failed(error.into())),
+        Err(_) if does_without => Err(NotReserved::DoWithout),
+        Err(_) => Err(NotReserved::Failed(ApiError::Deadline)),
     }
 }
 

@@ -11,6 +11,7 @@ mod drain;
 mod exports;
 mod helpers;
 mod labels;
+mod ledger_gone;
 mod once;
 mod overload;
 mod policies;

@@ -74,7 +74,7 @@ def package(renders: Renders, encoded: Encoded, work: Path, out: Path, seed: int
     metrics = metrics_table(report, work)
     (out / "MODEL_CARD.md").write_text(screening_card(training, report, metrics), encoding="utf-8")
     write_manifest(out, {
-        "format": 1, "kind": "classifier", "name": "weir-screening", "version": "1.1.1",
+        "format": 1, "kind": "classifier", "name": "weir-screening", "version": "1.1.2",
         "license": "Apache-2.0",
         "classifier": {"fraud_label": "fraud", "max_tokens": recipe["max_tokens"],
                        "input_template": "input.j2"},

@@ -29,6 +29,7 @@ use crate::{
 ///
 /// Examples:
 ///   weir render --tier screening samples/history.ndjson samples/payments.ndjson
+///   weir render --tier facts samples/*.ndjson > facts.ndjson
 ///   weir render --tier analysis --select ids.txt samples/*.ndjson > prompts.ndjson
 #[derive(Debug, ClapArgs)]
 #[command(verbatim_doc_comment)]
@@ -65,10 +66,12 @@ enum Tier {
     Screening,
     /// The prompt that tier 2 reads.
     Analysis,
+    /// The facts that both texts are made from, as JSON: for baselines that read numbers.
+    Facts,
 }
 
 /// One line of output.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Rendered<'a> {
     id: &'a str,
     timestamp: jiff::Timestamp,
@@ -94,12 +97,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let selected = args.select.as_deref().map(read_ids).transpose()?;
     let velocity = Arc::new(VelocityStore::new(velocity::Config::default(), &Registry::new())?);
     let analysis = match args.tier {
-        Tier::Screening => None,
+        Tier::Screening | Tier::Facts => None,
         Tier::Analysis => Some(Template::read(&args.analysis_template)?),
     };
     let renderer = Renderer::new(Template::read(&args.screening_template)?, analysis);
     let mut classifier = match args.tier {
-        Tier::Screening => None,
+        Tier::Screening | Tier::Facts => None,
         Tier::Analysis => {
             let library = args.runtime_library.clone();
             Some(OfflineClassifier::load(&args.screening_package, library)?)
@@ -125,12 +128,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if selected.as_ref().is_some_and(|ids| !ids.contains(case.transaction.id.as_str())) {
             continue;
         }
-        let line = render(case, seen, &renderer, classifier.as_mut())?;
+        let line = match args.tier {
+            Tier::Facts => facts_alone(case, seen)?,
+            Tier::Screening | Tier::Analysis => render(case, seen, &renderer, classifier.as_mut())?,
+        };
         out.write_all(line.as_bytes())?;
         out.write_all(b"\n")?;
     }
     out.flush()?;
     Ok(if skipped == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+fn facts_alone(case: Case, velocity: velocity::VelocityFacts) -> anyhow::Result<String> {
+    let Case { transaction, label, typology, scenario, .. } = case;
+    let facts = Facts::new(transaction, velocity);
+    let line = Rendered { facts: Some(&facts), label, typology, scenario, ..named(&facts) };
+    Ok(serde_json::to_string(&line)?)
 }
 
 fn render(
@@ -143,29 +156,13 @@ fn render(
     let facts = Facts::new(transaction, velocity);
     let text = renderer.screening_text(&facts)?;
     let Some(classifier) = classifier else {
-        let (id, timestamp) = (facts.transaction.id.as_str(), facts.transaction.timestamp);
-        let text = Some(text);
-        return Ok(serde_json::to_string(&Rendered {
-            id,
-            timestamp,
-            text,
-            prompt: None,
-            score: None,
-            facts: None,
-            reasons: None,
-            label,
-            typology,
-            scenario,
-        })?);
+        let line = Rendered { text: Some(text), label, typology, scenario, ..named(&facts) };
+        return Ok(serde_json::to_string(&line)?);
     };
     let score = classifier.score(&text)?;
     let facts = facts.with_score(score);
     let reasons = supported_reasons(&facts).into_iter().map(|reason| reason.code).collect();
-    let (id, timestamp) = (facts.transaction.id.as_str(), facts.transaction.timestamp);
     Ok(serde_json::to_string(&Rendered {
-        id,
-        timestamp,
-        text: None,
         prompt: renderer.analysis_prompt(&facts)?,
         score: Some(score),
         facts: Some(&facts),
@@ -173,7 +170,18 @@ fn render(
         label,
         typology,
         scenario,
+        ..named(&facts)
     })?)
+}
+
+/// A line that only says which transaction it is of.
+fn named(facts: &Facts) -> Rendered<'_> {
+    let Facts { transaction, .. } = facts;
+    Rendered {
+        id: transaction.id.as_str(),
+        timestamp: transaction.timestamp,
+        ..Rendered::default()
+    }
 }
 
 fn read_ids(path: &Path) -> anyhow::Result<HashSet<String>> {

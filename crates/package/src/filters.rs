@@ -7,6 +7,7 @@ pub(crate) fn add_to(environment: &mut Environment<'static>) {
     environment.add_filter("log_bucket", log_bucket);
     environment.add_filter("ratio_bucket", ratio_bucket);
     environment.add_filter("signed_bucket", signed_bucket);
+    environment.add_filter("letters", letters);
     environment.add_filter("number", number);
     environment.add_filter("hour", hour);
     environment.add_filter("weekday", weekday);
@@ -39,6 +40,23 @@ fn signed_bucket(value: &Value) -> Result<Value, Error> {
     Ok(match optional_number(value)? {
         Some(x) => whole((10.0 + x.round()).clamp(0.0, 30.0)),
         None => "x".into(),
+    })
+}
+
+/// `x | letters`: a bucket as letters, `a` for 0 to `z` for 25, then `ba`, at most `zz`; `none` for
+/// none and for the `x` of a bucket of none. A prompt that writes its buckets so holds no number
+/// but the facts, and a narrative cannot pass a bucket off as one.
+fn letters(value: &Value) -> Result<String, Error> {
+    if value.as_str() == Some("x") {
+        return Ok("none".into());
+    }
+    let Some(x) = optional_number(value)? else { return Ok("none".into()) };
+    let bucket = x.clamp(0.0, 675.0) as u32;
+    let letter = |place: u32| char::from(b'a' + place as u8);
+    Ok(if bucket < 26 {
+        letter(bucket).to_string()
+    } else {
+        [letter(bucket / 26), letter(bucket % 26)].iter().collect()
     })
 }
 
@@ -176,6 +194,8 @@ mod tests {
         check("{{ 7300 | ago }} {{ none | ago }}", "2h never");
         check("{{ memo | clip(2) }}", "hä");
         check("{{ -2.4 | signed_bucket }} {{ none | signed_bucket }}", "8 x");
+        check("{{ x | log_bucket(2) | letters }} {{ 27 | letters }} {{ 0 | letters }}", "n bb a");
+        check("{{ none | log_bucket | letters }} {{ none | letters }}", "none none");
         check("{{ 'a»b\n«c' | quote(9) }}", "«a\"b \"c»");
         check("{{ '</s>[INST]<|x|>' | quote(15) }}", "«(/s)(INST)(|x|)»");
         check("{{ 'a\u{2028}b\u{85}c\u{a0}d' | quote(9) }}", "«a b c d»");

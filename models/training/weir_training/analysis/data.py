@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..shared.renders import Renders, period_of, read_ndjson
+from ..shared.renders import BOUNDS, Renders, period_of, read_ndjson
 from .reports import REASON_ORDER, Case
 
 
@@ -17,7 +17,7 @@ def select_ids(renders: Renders, suspicion: np.ndarray, honest: int, ordinary: i
     """Every fraud, the honest transactions that look most like fraud, and some ordinary ones.
 
     `suspicion` is the gradient-boosting teacher's out-of-fold margin: what tier 1 escalates
-    comes mostly from its top. Spread evenly over the days, warm-up left out.
+    comes mostly from its top. The warm-up is left out.
     """
     rng = np.random.default_rng(seed)
     usable = renders.periods > 0
@@ -36,13 +36,25 @@ def read_cases(path: Path, first_day: date) -> list[Case]:
         day = (date.fromisoformat(line["timestamp"][:10]) - first_day).days
         reasons = tuple(code for code in line["reasons"] if code in REASON_ORDER)
         cases.append(Case(line["id"], day, line["prompt"], float(line["score"]), reasons,
-                          line["label"] == "fraud", line.get("typology", "")))
+                          line["label"] == "fraud", typology_of(line)))
     return cases
 
 
-def period_rows(cases: list[Case], index: int) -> np.ndarray:
+# The public card stream numbers its kinds of fraud in `scenario` and has no typology.
+_BY_SCENARIO = {"1": "stolen_card_spree", "2": "compromised_terminal", "3": "stolen_card_spree"}
+
+
+def typology_of(line: dict[str, object]) -> str:
+    """The pattern of a rendered fraud, "" for what is not fraud."""
+    if line["label"] != "fraud":
+        return ""
+    return str(line.get("typology") or _BY_SCENARIO.get(str(line.get("scenario")), "unknown"))
+
+
+def period_rows(cases: list[Case], index: int,
+                bounds: tuple[int, int, int] = BOUNDS) -> np.ndarray:
     """Row numbers of one period (index into `PERIODS`)."""
-    periods = period_of(np.array([case.day for case in cases]))
+    periods = period_of(np.array([case.day for case in cases]), bounds)
     return np.flatnonzero(periods == index)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Case:
     reasons: tuple[str, ...]
     fraud: bool
     typology: str  # "" for what is not fraud
+    belief: float | None = None  # the probability of fraud to teach; none: go by the truth
 
 
 def _find(pattern: str, prompt: str) -> str | None:
@@ -50,13 +51,13 @@ def _find(pattern: str, prompt: str) -> str | None:
 def _facts(prompt: str) -> dict[str, str]:
     """The numbers that narratives use, exactly as the prompt writes them."""
     patterns = {
-        "amount": r"^payment \S+ \S+ ([\d.]+ \S+)",
+        "amount": r"^payment .*?([\d.]+ [A-Z]{3})",
         "ratio": r"^account .* ratio ([\d.]+)",
-        "hour": r"^account .* 1h (\d+)/",
-        "spent": r"^account .* 24h \d+/([\d.]+)",
+        "hour": r"^account .* hour (\d+)",
+        "spent": r"^account .* day ([\d.]+)",
         "payers": r"^party .* payers (\d+)",
-        "terminal": r"^terminal .* fraud (\d+)",
-        "party": r"^party .* fraud (\d+) name",
+        "terminal": r"^terminal fraud (\d+)",
+        "party": r"^party .* fraud (\d+)",
         "known": r"^party .* age (\d+)",
     }
     found = {name: _find(pattern, prompt) for name, pattern in patterns.items()}
@@ -116,20 +117,24 @@ def _details(case: Case, facts: dict[str, str]) -> list[str]:
 
 
 def verdict_of(case: Case) -> str:
-    """The verdict that the truth and the facts allow."""
+    """The verdict that the belief and the facts allow: a verdict of fraud needs a reason."""
     strong = sum(code in STRONG for code in case.reasons)
-    if case.fraud:
+    if case.belief is None:
+        if case.fraud:
+            return "fraud" if case.reasons else "suspicious"
+        return "suspicious" if strong >= 3 else "legitimate"
+    if case.belief >= 2 / 3:
         return "fraud" if case.reasons else "suspicious"
-    return "suspicious" if strong >= 3 else "legitimate"
+    return "suspicious" if case.belief >= 1 / 3 else "legitimate"
 
 
 def report(case: Case, rng: np.random.Generator) -> str:
     """The compact JSON report."""
     verdict = verdict_of(case)
-    typology = case.typology if case.fraud else "none"
+    typology = case.typology if case.fraud and verdict != "legitimate" else "none"
     limit = {"fraud": 4, "suspicious": 3, "legitimate": 2}[verdict]
     ordered = sorted(case.reasons, key=REASON_ORDER.index)[:limit]
-    case = Case(case.id, case.day, case.prompt, case.score, tuple(ordered), case.fraud, case.typology)
+    case = replace(case, reasons=tuple(ordered))
     action = {"suspicious": "challenge", "legitimate": "approve"}.get(verdict)
     action = action or ("review" if typology in _VICTIM_CALL else "decline")
     kind = typology if verdict == "fraud" else "suspicious" if verdict == "suspicious" else "none"

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from .teacher import BUCKET
 
 PAD, BEGIN, END = "<pad>", "<s>", "</s>"
 
 
-def train_tokenizer(texts: list[str], size: int) -> Tokenizer:
-    """Learns `size` tokens. Digits stay single, so that numbers can be copied digit by digit."""
+def frequent_buckets(prompts: list[str], bound: int = 5) -> list[str]:
+    """Bucket words (`name_letters`) seen at least `bound` times, most frequent first."""
+    counts = Counter(f"{name}_{letters}" for prompt in prompts
+                     for name, letters in BUCKET.findall(prompt))
+    return [word for word, count in counts.most_common() if count >= bound]
+
+
+def train_tokenizer(texts: list[str], size: int, buckets: list[str]) -> Tokenizer:
+    """Learns `size` tokens and adds the bucket words whole, each with the space before it.
+
+    Digits stay single, so that numbers can be copied digit by digit.
+    """
+    texts = [BUCKET.sub(" ", text) for text in texts]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True),
@@ -22,6 +36,8 @@ def train_tokenizer(texts: list[str], size: int) -> Tokenizer:
         vocab_size=size, special_tokens=[PAD, BEGIN, END], show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens([AddedToken(word, single_word=True, lstrip=True, normalized=False)
+                          for word in buckets])
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BEGIN} $A", special_tokens=[(BEGIN, tokenizer.token_to_id(BEGIN))])
     return tokenizer

@@ -1,7 +1,13 @@
-"""Trains the decoder: next-token loss on the report, with weight on the verdict."""
+"""Trains the decoder: the report token by token, and the verdict as a probability.
+
+The verdict's token is taught the shares that a probability of fraud stands for (see
+`dataset.verdict_shares`), part truth and part teacher, so that its margin ranks; the rest of the
+report is taught as it was written.
+"""
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from ..shared.loop import (Budget, Checkpoints, Progress, learning_rate_factor, seed_everything,
                            write_json)
+from .dataset import Dataset, verdict_shares
 
 VERDICTS = ("fraud", "suspicious", "legitimate")
 PREFIX = '{"verdict":"'
@@ -27,13 +34,20 @@ class Recipe:
     batch_size: int = 24
     learning_rate: float = 6e-4
     weight_decay: float = 0.05
-    prompt_weight: float = 0.1
-    verdict_weight: float = 6.0
+    prompt_weight: float = 0.02
+    verdict_weight: float = 1.0  # of the verdict's cross-entropy beside that of a report's token
     fraud_repeat: int = 2
     layers: int = 6
     width: int = 256
+    dropout: float = 0.0
     bf16: bool = True
+    device: str = "cpu"
     resume: bool = True
+
+    @classmethod
+    def from_arguments(cls, args: argparse.Namespace) -> Recipe:
+        """Takes the fields that the command line has."""
+        return cls(**{k: getattr(args, k) for k in cls.__dataclass_fields__ if hasattr(args, k)})
 
 
 def build(vocabulary: int, recipe: Recipe) -> LlamaForCausalLM:
@@ -43,19 +57,24 @@ def build(vocabulary: int, recipe: Recipe) -> LlamaForCausalLM:
         vocab_size=vocabulary, hidden_size=recipe.width, intermediate_size=recipe.width * 11 // 4,
         num_hidden_layers=recipe.layers, num_attention_heads=heads, num_key_value_heads=heads // 2,
         head_dim=64, max_position_embeddings=1024, tie_word_embeddings=True, bos_token_id=1,
-        eos_token_id=2, pad_token_id=0, rms_norm_eps=1e-5, torch_dtype="float32")
+        eos_token_id=2, pad_token_id=0, rms_norm_eps=1e-5, attention_dropout=recipe.dropout,
+        dtype="float32")
     return LlamaForCausalLM(config)
 
 
 class Trainer:
     """Model, optimizer and the state they resume from."""
 
-    def __init__(self, recipe: Recipe, rows: list[np.ndarray], starts: np.ndarray,
-                 frauds: np.ndarray, verdict_at: int, vocabulary: int, folder: Path) -> None:
+    def __init__(self, recipe: Recipe, data: Dataset, folder: Path) -> None:
         seed_everything(recipe.seed)
-        self.recipe, self.rows, self.starts, self.folder = recipe, rows, starts, folder
-        self.frauds, self.verdict_at = frauds, verdict_at
-        self.model = build(vocabulary, recipe)
+        self.recipe, self.data, self.folder = recipe, data, folder
+        self.device = torch.device(recipe.device)
+        self.model = build(int(data.vocabulary), recipe).to(self.device)
+        self.ids = torch.from_numpy(data.table()).to(self.device)
+        self.lengths = torch.from_numpy(data.lengths).to(self.device)
+        self.starts = torch.from_numpy(data.starts).to(self.device)
+        self.shares = torch.from_numpy(verdict_shares(data.belief)).float().to(self.device)
+        self.heads = torch.from_numpy(data.heads).to(self.device)
         decayed = [p for p in self.model.parameters() if p.dim() >= 2]
         plain = [p for p in self.model.parameters() if p.dim() < 2]
         self.optimizer = torch.optim.AdamW(
@@ -88,46 +107,48 @@ class Trainer:
     def batches(self) -> list[np.ndarray]:
         """One epoch: every case, frauds repeated, rows of near-equal length together."""
         rng = np.random.default_rng((self.recipe.seed, self.epoch))
-        order = np.arange(len(self.rows))
-        order = np.concatenate([order, *[np.flatnonzero(self.frauds)] * (self.recipe.fraud_repeat - 1)])
+        order = np.arange(len(self.data.lengths))
+        again = np.flatnonzero(self.data.frauds)
+        order = np.concatenate([order, *[again] * (self.recipe.fraud_repeat - 1)])
         rng.shuffle(order)
         size, batches = self.recipe.batch_size, []
         for start in range(0, len(order), 30 * size):
             part = order[start : start + 30 * size]
-            part = part[np.argsort([len(self.rows[r]) for r in part], kind="stable")]
+            part = part[np.argsort(self.data.lengths[part], kind="stable")]
             batches += [part[i : i + size] for i in range(0, len(part), size)]
         rng.shuffle(batches)
         return batches
 
-    def padded(self, picked: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids `[n, longest]` and the loss weight of each predicted token `[n, longest - 1]`."""
-        longest = max(len(self.rows[r]) for r in picked)
-        ids = np.zeros((len(picked), longest), np.int64)
-        weights = np.zeros((len(picked), longest - 1), np.float32)
-        for i, r in enumerate(picked):
-            row, start = self.rows[r], self.starts[r]
-            ids[i, : len(row)] = row
-            weights[i, : len(row) - 1] = 1.0
-            weights[i, : start - 1] = self.recipe.prompt_weight
-            weights[i, start + self.verdict_at - 1] = self.recipe.verdict_weight
-        return torch.from_numpy(ids), torch.from_numpy(weights)
+    def _loss(self, logits: torch.Tensor, ids: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Of logits `[n, longest - 1, vocabulary]` that foretell `ids[:, 1:]`."""
+        place = torch.arange(1, ids.shape[1], device=self.device)
+        lengths, starts = self.lengths[rows, None], self.starts[rows, None]
+        verdict_at = starts + int(self.data.prefix)
+        weight = torch.where(place < starts, self.recipe.prompt_weight, 1.0)
+        weight = weight * ((place < lengths) & (place != verdict_at))
+        each = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(),
+                                        reduction="none").view(weight.shape)
+        language = (each * weight).sum() / weight.sum()
+        at = logits[torch.arange(len(rows), device=self.device), verdict_at[:, 0] - 1]
+        told = functional.log_softmax(at, dim=-1)[:, self.heads]
+        verdict = -(self.shares[rows] * told).sum(dim=-1).mean()
+        return language + self.recipe.verdict_weight * verdict
 
-    def step(self, picked: np.ndarray) -> float:
-        """One optimizer step; returns the weighted loss per token."""
+    def step(self, picked: np.ndarray) -> torch.Tensor:
+        """One optimizer step; returns the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * learning_rate_factor(self.budget.progress)
-        ids, weights = self.padded(picked)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
+        rows = torch.from_numpy(picked).to(self.device)
+        ids = self.ids[rows, : int(self.data.lengths[picked].max())].long()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
             logits = self.model(input_ids=ids[:, :-1]).logits
-        loss = functional.cross_entropy(
-            logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
-        loss = (loss * weights.flatten()).sum() / weights.sum()
+        loss = self._loss(logits.float(), ids, rows)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.budget.step += 1
-        return float(loss.detach())
+        return loss.detach()
 
     def run(self) -> LlamaForCausalLM:
         """Trains until the budget is spent."""
@@ -149,5 +170,5 @@ class Trainer:
             "minutes": round(self.budget.elapsed / 60, 2),
             "examples_per_second": round(progress.rate, 1),
             "parameters": sum(p.numel() for p in self.model.parameters()),
-            "cases": len(self.rows), "frauds": int(self.frauds.sum())})
-        return self.model.eval()
+            "cases": len(self.data.lengths), "frauds": int(self.data.frauds.sum())})
+        return self.model.cpu().float().eval()

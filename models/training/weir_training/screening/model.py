@@ -14,12 +14,12 @@ _ORDINAL = re.compile(r"^([a-z0-9]*[a-z])(\d{1,2})$")
 
 
 def build(vocab: dict[str, int], max_tokens: int, layers: int = 6,
-          width: int = 384) -> DistilBertForSequenceClassification:
+          width: int = 384, dropout: float = 0.1) -> DistilBertForSequenceClassification:
     """A fresh model for a vocabulary; heads are 64 wide, the feed-forward four times `width`."""
     config = DistilBertConfig(
         vocab_size=len(vocab), dim=width, n_layers=layers, n_heads=width // 64,
-        hidden_dim=4 * width, max_position_embeddings=max_tokens, dropout=0.1,
-        attention_dropout=0.1, seq_classif_dropout=0.1, pad_token_id=vocab["[PAD]"],
+        hidden_dim=4 * width, max_position_embeddings=max_tokens, dropout=dropout,
+        attention_dropout=dropout, seq_classif_dropout=dropout, pad_token_id=vocab["[PAD]"],
         id2label=LABELS, label2id={v: k for k, v in LABELS.items()})
     model = DistilBertForSequenceClassification(config)
     order_buckets(model, vocab)

@@ -82,6 +82,11 @@ class Encoded:
     def __getitem__(self, row: int) -> np.ndarray:
         return self.flat[self.offsets[row] : self.offsets[row + 1]]
 
+    def pick(self, rows: np.ndarray) -> Encoded:
+        """Some rows, in the order given."""
+        offsets = np.concatenate([[0], np.cumsum(self.lengths[rows], dtype=np.int64)])
+        return Encoded(np.concatenate([self[row] for row in rows]), offsets)
+
     def padded(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`input_ids` and `attention_mask`, int64 `[n, longest]`, padded with 0."""
         longest = int(self.lengths[rows].max())

@@ -74,19 +74,19 @@ class Progress:
 
     def __init__(self, budget: Budget, every: float = 20.0) -> None:
         self.budget, self.every = budget, every
-        self.losses: deque[float] = deque(maxlen=200)
+        self.losses: deque[torch.Tensor] = deque(maxlen=200)
         self.examples, self.last = 0, time.monotonic()
         self.total_examples, self.begin = 0, time.monotonic()
 
-    def update(self, loss: float, examples: int, note: str = "") -> None:
-        """Counts a step, and prints when it is time."""
+    def update(self, loss: torch.Tensor, examples: int, note: str = "") -> None:
+        """Counts a step, and prints when it is time: a loss is only read from its device then."""
         self.losses.append(loss)
         self.examples += examples
         self.total_examples += examples
         now = time.monotonic()
         if now - self.last >= self.every:
             rate = self.examples / (now - self.last)
-            mean = sum(self.losses) / len(self.losses)
+            mean = float(sum(self.losses)) / len(self.losses)
             print(f"step {self.budget.step:6d}  {self.budget.progress:6.1%}  loss {mean:.4f}  "
                   f"{rate:6.1f} examples/s  {self.budget.seconds_left / 60:5.1f} min left  {note}",
                   flush=True)

@@ -6,6 +6,7 @@ model sees, and training reads those lines.
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -17,9 +18,7 @@ from typing import Any
 
 import numpy as np
 
-WARM_UP_DAYS = 10
-TRAIN_DAYS = 120
-VALIDATION_DAYS = 150
+BOUNDS = (10, 120, 150)  # days from the first at which train, validation and test begin
 _MANY = 600  # more distinct words than this at one place: free text has begun
 PERIODS = ("warm-up", "train", "validation", "test")
 
@@ -32,9 +31,17 @@ def read_ndjson(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def period_of(days: np.ndarray) -> np.ndarray:
+def bounds(text: str) -> tuple[int, int, int]:
+    """Reads `--bounds`."""
+    days = tuple(int(part) for part in text.split(","))
+    if len(days) != 3 or sorted(days) != list(days):
+        raise argparse.ArgumentTypeError("three days in rising order, such as 10,120,150")
+    return days
+
+
+def period_of(days: np.ndarray, bounds: tuple[int, int, int] = BOUNDS) -> np.ndarray:
     """Maps days since the stream's first day to an index into `PERIODS`."""
-    return np.digitize(days, [WARM_UP_DAYS, TRAIN_DAYS, VALIDATION_DAYS]).astype(np.int8)
+    return np.digitize(days, bounds).astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,12 @@ class Renders:
     labels: np.ndarray  # float32: 1 for fraud
     typologies: list[str]  # "" for what is not fraud
     scenarios: list[str]  # "" unless an honest look-alike
+    bounds: tuple[int, int, int] = BOUNDS
 
     @property
     def periods(self) -> np.ndarray:
         """Index into `PERIODS` for each transaction."""
-        return period_of(self.days)
+        return period_of(self.days, self.bounds)
 
     @cached_property
     def slots(self) -> int:
@@ -75,7 +83,8 @@ def slot_count(texts: list[str]) -> int:
     return place
 
 
-def load_screening(path: Path, limit: int | None = None) -> Renders:
+def load_screening(path: Path, limit: int | None = None,
+                   bounds: tuple[int, int, int] = BOUNDS) -> Renders:
     """Reads `weir render --tier screening` output."""
     ids, texts, days, labels, typologies, scenarios = [], [], [], [], [], []
     first: int | None = None
@@ -95,4 +104,4 @@ def load_screening(path: Path, limit: int | None = None) -> Renders:
         if limit and len(ids) >= limit:
             break
     return Renders(ids, texts, np.array(days, np.int32), np.array(labels, np.float32),
-                   typologies, scenarios)
+                   typologies, scenarios, bounds)

@@ -148,8 +148,9 @@ const PARTS: &[(&str, Mask)] = &[
         facts.derived.foreign_network = None;
     }),
     ("velocity.account", |facts| {
-        let confirmed_fraud = std::mem::take(&mut facts.velocity.account.confirmed_fraud);
-        facts.velocity.account = EntityFacts { confirmed_fraud, ..EntityFacts::default() };
+        let account = std::mem::take(&mut facts.velocity.account);
+        let EntityFacts { confirmed_fraud, labels, .. } = account;
+        facts.velocity.account = EntityFacts { confirmed_fraud, labels, ..EntityFacts::default() };
     }),
     ("velocity.account.confirmed_fraud", |facts| forgive(Some(&mut facts.velocity.account))),
     ("velocity.card", |facts| facts.velocity.card = None),
@@ -200,6 +201,7 @@ fn usual_amount(facts: &mut Facts) {
 fn forgive(entity: Option<&mut EntityFacts>) {
     if let Some(entity) = entity {
         entity.confirmed_fraud = FraudFacts::default();
+        entity.labels.retain(|label| !label.fraud);
     }
 }
 

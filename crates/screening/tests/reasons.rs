@@ -67,8 +67,14 @@ fn drain(velocity: &mut VelocityFacts, day: f64, month: f64) {
     velocity.account.d30.count = 5;
 }
 
-const ONE: FraudFacts =
-    FraudFacts { d7: 0, d30: 0, total: 1, rate_d30: 0.0, days_since_last: None };
+const ONE: FraudFacts = FraudFacts {
+    d7: 0,
+    d30: 0,
+    total: 1,
+    rate_d30: 0.0,
+    days_since_last: None,
+    days_since_first: None,
+};
 const CARD: &str = r#"{"token": "k", "entry_mode": "magstripe"}"#;
 const CHIP: &str = r#"{"token": "k", "entry_mode": "chip"}"#;
 

@@ -8,6 +8,7 @@ use crate::{
     fraud::Frauds,
     habits::{self, Detail},
     kind::Mark,
+    labels::Labels,
     window::{Bounds, DAY, Event, HOUR, SECOND, Timeline, Totals, WINDOWS},
 };
 
@@ -29,6 +30,7 @@ pub(crate) struct Entity {
     /// In step with the timeline for accounts, empty for all others.
     details: VecDeque<Detail>,
     pub(crate) frauds: Frauds,
+    pub(crate) labels: Labels,
     /// The earliest transaction ever counted; it stays when its event is dropped.
     first: Option<First>,
     /// Taken out of the store: whoever waited for its lock must look it up again.
@@ -129,6 +131,7 @@ impl Entity {
         let first = self.first.filter(|first| first.at <= at);
         facts.days_known = first.map(|first| (at - first.at) as f64 / DAY as f64);
         facts.confirmed_fraud = self.frauds.facts(at, except, facts.d30.count);
+        facts.labels = self.labels.facts(at, except);
         facts
     }
 

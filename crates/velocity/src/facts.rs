@@ -53,6 +53,24 @@ pub struct EntityFacts {
     pub days_known: Option<f64>,
     /// Fraud confirmed by labels.
     pub confirmed_fraud: FraudFacts,
+    /// Its latest labelled transactions, newest first; at most [`LabelFacts::MAX`]. Absent from
+    /// records of before 0.6.
+    #[serde(default)]
+    pub labels: Vec<LabelFacts>,
+}
+
+/// A labelled transaction of an entity.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LabelFacts {
+    /// Days since it happened (not since it was labelled).
+    pub days_ago: f64,
+    /// Confirmed as fraud; otherwise as legitimate.
+    pub fraud: bool,
+}
+
+impl LabelFacts {
+    /// The most of them listed in [`EntityFacts::labels`].
+    pub const MAX: usize = 6;
 }
 
 /// One sliding window.
@@ -84,6 +102,16 @@ pub struct FraudFacts {
     pub rate_d30: f64,
     /// Days since the latest fraudulent transaction happened (not since it was confirmed).
     pub days_since_last: Option<f64>,
+    /// Days since the first fraudulent transaction of the latest spell happened; a spell goes on
+    /// while no two frauds in a row lie more than [`FraudFacts::SPELL_GAP_DAYS`] apart. Absent
+    /// from records of before 0.6.
+    #[serde(default)]
+    pub days_since_first: Option<f64>,
+}
+
+impl FraudFacts {
+    /// A spell of fraud is over after this many days without.
+    pub const SPELL_GAP_DAYS: i64 = 14;
 }
 
 /// What is new or unusual for the account. Absent where the transaction lacks the field.

@@ -57,17 +57,21 @@ impl Frauds {
         let known =
             |fraud: &&Fraud| fraud.at <= at && fraud.effective <= at && fraud.transaction != except;
         let mut facts = FraudFacts { total: self.undated, ..FraudFacts::default() };
-        let mut latest = None;
+        let mut spell: Option<(i64, i64)> = None;
         for fraud in self.dated.iter().filter(known) {
             facts.total += 1;
             facts.d7 += u32::from(fraud.at > at - WINDOWS[2]);
             facts.d30 += u32::from(fraud.at > at - WINDOWS[3]);
-            latest = Some(fraud.at);
+            let goes_on = |latest: i64| fraud.at - latest <= FraudFacts::SPELL_GAP_DAYS * DAY;
+            let first = spell.filter(|(_, latest)| goes_on(*latest)).map_or(fraud.at, |(f, _)| f);
+            spell = Some((first, fraud.at));
         }
         if count_d30 > 0 {
             facts.rate_d30 = (f64::from(facts.d30) / f64::from(count_d30)).min(1.0);
         }
-        facts.days_since_last = latest.map(|latest| (at - latest) as f64 / DAY as f64);
+        let days = |then: i64| (at - then) as f64 / DAY as f64;
+        facts.days_since_last = spell.map(|(_, latest)| days(latest));
+        facts.days_since_first = spell.map(|(first, _)| days(first));
         facts
     }
 }

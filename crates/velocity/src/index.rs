@@ -38,7 +38,8 @@ struct Record {
 struct Truth {
     /// From when on the fraud was known.
     fraud: Option<i64>,
-    legitimate: bool,
+    /// From when on it was known to be legitimate.
+    legitimate: Option<i64>,
 }
 
 impl Truth {
@@ -48,16 +49,47 @@ impl Truth {
                 let effective = label.effective_at.as_millisecond();
                 // A second source that learns of it later does not make it unknown before.
                 self.fraud = Some(self.fraud.map_or(effective, |known| known.min(effective)));
-                self.legitimate = false;
+                self.legitimate = None;
             }
             (TruthLabel::Fraud, true) => self.fraud = None,
-            (TruthLabel::Legitimate, reversed) => self.legitimate = !reversed,
+            (TruthLabel::Legitimate, false) => {
+                let effective = label.effective_at.as_millisecond();
+                let earliest = self.legitimate.map_or(effective, |known| known.min(effective));
+                self.legitimate = Some(earliest);
+            }
+            (TruthLabel::Legitimate, true) => self.legitimate = None,
         }
     }
 
     fn known_fraud(self) -> Option<i64> {
-        self.fraud.filter(|_| !self.legitimate)
+        self.fraud.filter(|_| self.legitimate.is_none())
     }
+
+    /// What is known of it, and from when on.
+    fn known(self) -> Option<Known> {
+        let legitimate = self.legitimate.map(|effective| Known { fraud: false, effective });
+        legitimate.or(self.fraud.map(|effective| Known { fraud: true, effective }))
+    }
+}
+
+/// The label in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) fraud: bool,
+    /// From when on it was known, in milliseconds.
+    pub(crate) effective: i64,
+}
+
+/// What applying a label came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// When the transaction happened, in milliseconds.
+    pub(crate) at: i64,
+    pub(crate) change: Change,
+    /// The label now in force, if any.
+    pub(crate) known: Option<Known>,
+    /// Whether that is another than before.
+    pub(crate) relabelled: bool,
 }
 
 /// What a label changes for the transaction's entities.
@@ -65,9 +97,8 @@ impl Truth {
 pub(crate) enum Change {
     /// No fraud came, went or moved.
     Nothing,
-    /// It is a fraud of `at`, known from `effective` on.
+    /// It is a fraud, known from `effective` on.
     Confirmed {
-        at: i64,
         effective: i64,
     },
     /// The fraud is known from `effective` on already.
@@ -124,16 +155,18 @@ impl Index {
     /// Applies a label to the record. The caller holds the locks of all living members, so that
     /// two labels of one transaction reach its entities in the same order. `None` when the record
     /// is gone.
-    pub(crate) fn apply(&self, key: TransactionKey, label: &Label) -> Option<Change> {
+    pub(crate) fn apply(&self, key: TransactionKey, label: &Label) -> Option<Applied> {
         let mut record = self.records.get_mut(&key)?;
-        let before = record.truth.known_fraud();
+        let before = record.truth;
         record.truth.apply(label);
-        let after = record.truth.known_fraud();
-        Some(match (before, after) {
-            _ if before == after => Change::Nothing,
-            (None, Some(effective)) => Change::Confirmed { at: record.at, effective },
+        let after = record.truth;
+        let change = match (before.known_fraud(), after.known_fraud()) {
+            (before, after) if before == after => Change::Nothing,
+            (None, Some(effective)) => Change::Confirmed { effective },
             (Some(_), Some(effective)) => Change::Advanced { effective },
             (_, None) => Change::Withdrawn,
-        })
+        };
+        let known = after.known();
+        Some(Applied { at: record.at, change, known, relabelled: before.known() != known })
     }
 }

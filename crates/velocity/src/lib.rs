@@ -36,11 +36,14 @@ mod fraud;
 mod habits;
 mod index;
 mod kind;
+mod labels;
 mod metrics;
 mod roster;
 mod store;
 mod window;
 
 pub use config::Config;
-pub use facts::{EntityFacts, FraudFacts, Novelty, RecentTransaction, VelocityFacts, WindowFacts};
+pub use facts::{
+    EntityFacts, FraudFacts, LabelFacts, Novelty, RecentTransaction, VelocityFacts, WindowFacts,
+};
 pub use store::{LabelEffect, VelocityStore};

@@ -15,8 +15,9 @@ use crate::{
     facts::{EntityFacts, Novelty, VelocityFacts},
     fraud::Fraud,
     habits::Detail,
-    index::{Change, Index},
+    index::{Applied, Change, Index, Known},
     kind::{Kind, Mark, TransactionKey},
+    labels::Labelled,
     metrics::Metrics,
     roster::{Roster, Slot},
     window::Event,
@@ -140,23 +141,19 @@ impl VelocityStore {
         };
         let slots = members.map(|member| member.upgrade());
         let guards = lock(&slots);
-        let Some(change) = self.index.apply(key, label) else {
+        let Some(applied) = self.index.apply(key, label) else {
             return LabelEffect::UnknownTransaction;
         };
-        let living = guards.into_iter().flatten().filter(|entity| !entity.is_evicted());
-        match change {
-            Change::Nothing => return LabelEffect::Unchanged,
-            Change::Confirmed { at, effective } => {
-                let fraud = Fraud { at, effective, transaction: key.mark() };
-                let max_dated = self.config.max_frauds_per_entity;
-                living.for_each(|mut entity| entity.frauds.record(fraud, max_dated));
-            }
-            Change::Advanced { effective } => {
-                living.for_each(|mut entity| entity.frauds.advance(key.mark(), effective));
-            }
-            Change::Withdrawn => living.for_each(|mut entity| entity.frauds.withdraw(key.mark())),
+        let max_dated = self.config.max_frauds_per_entity;
+        for mut entity in guards.into_iter().flatten().filter(|entity| !entity.is_evicted()) {
+            relabel(&mut entity, key.mark(), &applied, max_dated);
         }
-        LabelEffect::Applied
+        match applied.change {
+            Change::Nothing => LabelEffect::Unchanged,
+            Change::Confirmed { .. } | Change::Advanced { .. } | Change::Withdrawn => {
+                LabelEffect::Applied
+            }
+        }
     }
 
     /// Looks up or creates the transaction's entities.
@@ -219,6 +216,26 @@ impl VelocityStore {
             self.metrics.entities(kind).dec();
             self.metrics.evictions(kind).inc();
         }
+    }
+}
+
+/// Brings one entity's labels in line with what applying a label came to.
+fn relabel(entity: &mut Entity, transaction: Mark, applied: &Applied, max_dated: usize) {
+    let at = applied.at;
+    match applied.change {
+        Change::Nothing => {}
+        Change::Confirmed { effective } => {
+            entity.frauds.record(Fraud { at, effective, transaction }, max_dated);
+        }
+        Change::Advanced { effective } => entity.frauds.advance(transaction, effective),
+        Change::Withdrawn => entity.frauds.withdraw(transaction),
+    }
+    match applied.known {
+        _ if !applied.relabelled => {}
+        Some(Known { fraud, effective }) => {
+            entity.labels.record(Labelled { at, effective, fraud, transaction });
+        }
+        None => entity.labels.withdraw(transaction),
     }
 }
 

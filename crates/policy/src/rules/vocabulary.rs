@@ -107,9 +107,13 @@ const ENTITY: &[(&str, Kind)] = &[
             ("total", Int),
             ("rate_d30", Double),
             ("days_since_last", Double),
+            ("days_since_first", Double),
         ]),
     ),
+    ("labels", List(&Fields(LABEL))),
 ];
+
+const LABEL: &[(&str, Kind)] = &[("days_ago", Double), ("fraud", Bool)];
 
 const WINDOW: &[(&str, Kind)] =
     &[("count", Int), ("sum", Double), ("mean", Double), ("max", Double), ("distinct_peers", Int)];

@@ -60,10 +60,12 @@ fn lay(value: &mut Value, changes: &Value) {
 pub(crate) fn facts(transaction: &Transaction) -> Value {
     let window =
         json!({"count": 3, "sum": 300.0, "mean": 100.0, "max": 200.0, "distinct_peers": 2});
-    let fraud = json!({"d7": 0, "d30": 1, "total": 2, "rate_d30": 0.1, "days_since_last": 9.5});
+    let fraud = json!({"d7": 0, "d30": 1, "total": 2, "rate_d30": 0.1, "days_since_last": 9.5,
+        "days_since_first": 21.5});
     let entity = json!({
         "h1": window, "h24": window, "d7": window, "d30": window, "seconds_since_last": 60,
         "amount_ratio": 2.5, "amount_deviation": null, "days_known": 12.0, "confirmed_fraud": fraud,
+        "labels": [{"days_ago": 9.5, "fraud": true}],
     });
     json!({
         "transaction": transaction,

@@ -8,29 +8,30 @@ use velocity::VelocityStore;
 
 use super::Case;
 
-/// Fraud labels by the time they become known. Holds at most one entry per fraud read.
+/// Labels by the time they become known. Holds at most one entry per transaction read.
 #[derive(Debug, Default)]
 pub(crate) struct LabelQueue {
-    waiting: BinaryHeap<Reverse<(Timestamp, TransactionId)>>,
+    waiting: BinaryHeap<Reverse<(Timestamp, TransactionId, bool)>>,
 }
 
 impl LabelQueue {
-    /// Keeps the case's fraud label, if it has one, until it is known.
+    /// Keeps the case's label, if it has one that is dated, until it is known.
     pub(crate) fn hold(&mut self, case: &Case) {
-        if let (Some(TruthLabel::Fraud), Some(at)) = (case.label, case.label_at) {
-            self.waiting.push(Reverse((at, case.transaction.id.clone())));
+        if let (Some(label), Some(at)) = (case.label, case.label_at) {
+            let fraud = label == TruthLabel::Fraud;
+            self.waiting.push(Reverse((at, case.transaction.id.clone(), fraud)));
         }
     }
 
     /// Tells the store every label known by `now`, in event time.
     pub(crate) fn release(&mut self, now: Timestamp, store: &VelocityStore) {
-        while let Some(Reverse((at, id))) = self.waiting.pop() {
+        while let Some(Reverse((at, id, fraud))) = self.waiting.pop() {
             if at > now {
-                self.waiting.push(Reverse((at, id)));
+                self.waiting.push(Reverse((at, id, fraud)));
                 return;
             }
             let label = Label {
-                label: TruthLabel::Fraud,
+                label: if fraud { TruthLabel::Fraud } else { TruthLabel::Legitimate },
                 source: LabelSource::Simulation,
                 effective_at: at,
                 reversed: false,

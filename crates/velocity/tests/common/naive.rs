@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Label, Transaction, TransactionId, TransactionType, TruthLabel};
 use velocity::{
-    Config, EntityFacts, FraudFacts, Novelty, RecentTransaction, VelocityFacts, WindowFacts,
+    Config, EntityFacts, FraudFacts, LabelFacts, Novelty, RecentTransaction, VelocityFacts,
+    WindowFacts,
 };
 
 const HOUR: i64 = 3_600_000;
@@ -35,7 +36,7 @@ pub(crate) struct Naive {
     entities: BTreeMap<(usize, String), Entity>,
     seen: BTreeMap<TransactionId, Transaction>,
     frauds: BTreeMap<TransactionId, i64>,
-    cleared: BTreeSet<TransactionId>,
+    cleared: BTreeMap<TransactionId, i64>,
 }
 
 impl Naive {
@@ -79,7 +80,11 @@ impl Naive {
                 self.cleared.remove(id);
             }
             (TruthLabel::Fraud, true) => drop(self.frauds.remove(id)),
-            (TruthLabel::Legitimate, false) => drop(self.cleared.insert(id.clone())),
+            (TruthLabel::Legitimate, false) => {
+                let effective = label.effective_at.as_millisecond();
+                let known = self.cleared.entry(id.clone()).or_insert(effective);
+                *known = effective.min(*known);
+            }
             (TruthLabel::Legitimate, true) => drop(self.cleared.remove(id)),
         }
     }
@@ -139,30 +144,53 @@ impl Naive {
             amount_deviation: (n >= 3 && spread > 0).then_some(deviation),
             days_known: first.filter(|first| *first <= now).map(|first| days(now - first)),
             confirmed_fraud: self.fraud(key, t, month.len()),
+            labels: self.labels(key, t),
         }
+    }
+
+    fn labels(&self, key: &(usize, String), t: &Transaction) -> Vec<LabelFacts> {
+        let now = t.timestamp.as_millisecond();
+        let frauds = self.frauds.iter().filter(|(id, _)| !self.cleared.contains_key(*id));
+        let known = frauds.map(|k| (k, true)).chain(self.cleared.iter().map(|k| (k, false)));
+        let mut found = Vec::new();
+        for ((id, effective), fraud) in known {
+            let at = self.seen[id].timestamp.as_millisecond();
+            let here = keys(&self.seen[id]).into_iter().flatten().any(|other| other == *key);
+            if here && *id != t.id && *effective <= now && at <= now {
+                found.push(LabelFacts { days_ago: days(now - at), fraud });
+            }
+        }
+        found.sort_by(|a, b| a.days_ago.total_cmp(&b.days_ago));
+        found.truncate(LabelFacts::MAX);
+        found
     }
 
     fn fraud(&self, key: &(usize, String), t: &Transaction, count: usize) -> FraudFacts {
         let now = t.timestamp.as_millisecond();
         let mut facts = FraudFacts::default();
-        let mut latest: Option<i64> = None;
+        let mut times = Vec::new();
         for (id, effective) in &self.frauds {
             let transaction = &self.seen[id];
             let at = transaction.timestamp.as_millisecond();
             let here = keys(transaction).into_iter().flatten().any(|other| other == *key);
-            let hidden = self.cleared.contains(id) || *id == t.id || *effective > now || at > now;
+            let hidden =
+                self.cleared.contains_key(id) || *id == t.id || *effective > now || at > now;
             if !here || hidden {
                 continue;
             }
             facts.total += 1;
             facts.d7 += u32::from(at > now - 7 * DAY);
             facts.d30 += u32::from(at > now - 30 * DAY);
-            latest = latest.max(Some(at));
+            times.push(at);
         }
         if count > 0 {
             facts.rate_d30 = (f64::from(facts.d30) / count as f64).min(1.0);
         }
-        facts.days_since_last = latest.map(|latest| days(now - latest));
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        facts.days_since_last = times.first().map(|latest| days(now - latest));
+        let breaks = times.windows(2).position(|two| two[0] - two[1] > 14 * DAY);
+        let first = breaks.map_or(times.last(), |place| times.get(place));
+        facts.days_since_first = first.map(|first| days(now - first));
         facts
     }
 

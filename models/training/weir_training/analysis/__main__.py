@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from ..packaging.about import ANALYSES
 from ..packaging.analysis import package
 from ..screening.teacher import teach as screening_teacher
 from ..shared.loop import read_json, write_json
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m weir_training.analysis", epilog=_EPILOG,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("step", choices=(*_STEPS, "all"))
+    p.add_argument("--name", choices=sorted(ANALYSES), default="weir-analysis")
     p.add_argument("--screening-renders", type=Path, default=Path("work/render_screening.ndjson"))
     p.add_argument("--screening-teacher", type=Path, default=Path("work/screening/teacher.npz"))
     p.add_argument("--select", type=Path, default=Path("work/select_ids.txt"))
@@ -214,7 +216,8 @@ class Pipeline:
         graph = Graph(self.work / self.args.precision, threads=1)
         logits = graph_verdicts(graph, self._prompts(golden), self.probe)
         package(self._cases(golden), logits, self.work, self.args.precision, self.args.out,
-                read_json(self.work / "evaluation.json"), read_json(self.work / "training.json"))
+                read_json(self.work / "evaluation.json"), read_json(self.work / "training.json"),
+                ANALYSES[self.args.name])
 
 
 def select(args: argparse.Namespace) -> None:

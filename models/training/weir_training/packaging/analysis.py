@@ -14,36 +14,36 @@ from ..analysis.evaluate import margins_of
 from ..analysis.reports import Case
 from ..analysis.train import VERDICTS
 from ..shared.metrics import sigmoid
+from .about import About
 from .manifest import clear, rounded, write_manifest
 
 
-def card(training: dict[str, Any], found: dict[str, Any], size: int, precision: str) -> str:
+def card(about: About, training: dict[str, Any], found: dict[str, Any], size: int, precision: str) -> str:
     """The model card, from what was measured."""
     test, written, close = found["test"], found["written"], found["shipped_against_fp32"]
     recipe = training["recipe"]
-    return f"""# weir-analysis
+    where = "a GPU" if recipe.get("device", "cpu").startswith("cuda") else "two CPU cores"
+    return f"""# {about.name}
 
 A small Llama-architecture decoder ({recipe['layers']} layers, {recipe['width']} wide,
 {training['parameters']:,} parameters, {precision} weights, {size / 1e6:.1f} MB) that reads one
 escalated case and writes a JSON report about it. It is Weir's tier 2.
 
 ## What it is for, and what it is not
-It gives a second opinion on what tier 1 escalates, with reasons. **It was trained from scratch on
-simulated transactions only**, about {training['minutes']:.0f} minutes on two CPU cores. It knows
-the simulator's kinds of fraud and a few dozen phrasings; it has no knowledge of the world. Its
-verdict counts through the calibrated probability of the verdict's tokens; its reasons are checked
-against the facts by the server, and narratives that state a number of their own are dropped.
+{about.purpose}
 
 ## How it was trained
-{training['cases']:,} cases of days 10-119 of the simulated stream ({training['frauds']:,} frauds,
-each seen {recipe['fraud_repeat']} times an epoch): every fraud, the honest transactions that look
-most like fraud, and a few ordinary ones. {training['steps']:,} steps of {recipe['batch_size']},
-seed {recipe['seed']}, loss on the report ({recipe['prompt_weight']:g} of it on the prompt, the
-verdict's token {recipe['verdict_weight']:g} times). Tier 1 was trained on the same days, so its
-score in those prompts is better than it is later. Platt calibration on days 120-149.
+{training['cases']:,} cases of the training period ({training['frauds']:,} frauds, each seen
+{recipe['fraud_repeat']} times an epoch): every fraud, the honest transactions that look most like
+fraud, and a few ordinary ones (periods: {about.split}). {training['steps']:,} steps of
+{recipe['batch_size']}, {training['minutes']:.0f} minutes on {where}, seed {recipe['seed']}; loss on
+the report ({recipe['prompt_weight']:g} of it on the prompt), and on the verdict's token, which is
+taught a probability of fraud that is half truth and half the out-of-fold opinion of a
+gradient-boosting teacher on the same prompt. Tier 1 was trained on the same days, so its score in
+those prompts is better than it is later. Platt calibration on the calibration period.
 
 ## What was measured
-Held-out test: days 150-179, {test['cases']:,} cases that tier 1 would escalate
+Held-out test period, {test['cases']:,} cases that tier 1 would escalate
 ({test['frauds']:,} frauds; selected for difficulty, so not the natural mix), fp32 weights:
 
 | | AUC | average precision |
@@ -62,7 +62,7 @@ Held-out test: days 150-179, {test['cases']:,} cases that tier 1 would escalate
 
 
 def package(cases: list[Case], logits: np.ndarray, work: Path, precision: str, out: Path,
-            found: dict[str, Any], training: dict[str, Any]) -> None:
+            found: dict[str, Any], training: dict[str, Any], about: About) -> None:
     """Fills `out`; the template, written by hand, stays."""
     clear(out, keep={"prompt.j2"})
     for source in sorted((work / precision).iterdir()):
@@ -79,10 +79,10 @@ def package(cases: list[Case], logits: np.ndarray, work: Path, precision: str, o
                     "margin": float(m), "probability": float(sigmoid(a * m + b))}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     size = sum(path.stat().st_size for path in out.glob("model.onnx*"))
-    (out / "MODEL_CARD.md").write_text(card(training, found, size, precision), encoding="utf-8")
+    (out / "MODEL_CARD.md").write_text(card(about, training, found, size, precision), encoding="utf-8")
     lengths = found["lengths"]
     write_manifest(out, {
-        "format": 1, "kind": "decoder", "name": "weir-analysis", "version": "1.1.0",
+        "format": 1, "kind": "decoder", "name": about.name, "version": about.version,
         "license": "Apache-2.0",
         "decoder": {"prompt_template": "prompt.j2",
                     "max_prompt_tokens": max(512, lengths["prompt_longest"] + 64),
@@ -90,8 +90,7 @@ def package(cases: list[Case], logits: np.ndarray, work: Path, precision: str, o
         "calibration": {"method": "platt", **found["calibration"]},
         "golden": {"file": "golden.jsonl", "tolerance": 1e-3},
         "training": rounded({
-            "data": "simulated transactions, weir_training.simulator", "split": "days 10-119 train, "
-            "120-149 calibration, 150-179 test",
+            "data": about.data, "split": about.split,
             **{k: training[k] for k in ("steps", "epochs", "minutes", "examples_per_second",
                                         "parameters", "cases", "frauds")},
             "recipe": training["recipe"]}),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from .about import About
+
 
 def _row(name: str, m: dict[str, float]) -> str:
     return (f"| {name} | {m['auc']:.4f} | {m['average_precision']:.3f} | {m['recall_at_1pct']:.3f} "
             f"| {m['recall_at_5pct']:.3f} | {m['recall_at_10pct']:.3f} |")
 
 
-def screening_card(training: dict[str, Any], report: dict[str, Any],
+def screening_card(about: About, training: dict[str, Any], report: dict[str, Any],
                    metrics: dict[str, Any]) -> str:
     """The card of the screening model."""
     test, base, quant = report["test"], report["baselines_test"], report["int8_against_fp32"]
@@ -18,37 +20,35 @@ def screening_card(training: dict[str, Any], report: dict[str, Any],
     kinds = "\n".join(f"| {k} | {v['count']} | {v['recall']:.3f} |"
                       for k, v in sorted(report["test_by_typology"].items()))
     ratio = 1 - metrics["int8_bytes"] / metrics["fp32_bytes"]
-    return f"""# weir-screening
+    where = "a GPU" if recipe.get("device", "cpu").startswith("cuda") else "two CPU cores"
+    look_alikes = "look-alikes and what the teacher suspects"
+    return f"""# {about.name}
 
 A compact DistilBERT ({recipe['layers']} layers, {recipe['width']} wide, {training['parameters']:,}
 parameters, {report['vocabulary']['size']} word pieces) that reads one rendered transaction and
 says how likely it is fraud. It is Weir's tier 1: every transaction passes through it.
 
 ## What it is for, and what it is not
-It screens payments and ranks them for a second look. **It was trained from scratch on simulated
-transactions only.** It knows the simulator's nine kinds of fraud and the simulator's honest
-look-alikes; nothing here says how it does on a bank's real traffic. Train it on your own labelled
-history (`models/training`) and calibrate it there before a score of it costs anyone anything.
+{about.purpose}
 
 - Input: the text that `input.j2` renders, at most {recipe['max_tokens']} tokens; on average
   {report['vocabulary']['mean_tokens']:.0f}.
 - Output: two logits; `p = 1 / (1 + exp(-(a * margin + b)))` with the calibration in
   `package.toml`. Fraud is about {test['fraud_rate']:.2%} of the simulated traffic: at another rate
   the probability is off by the ratio of the odds.
-- Free text (merchant name, memo) is part of the input and whoever writes it may try to game it.
+- Free text (merchant name, memo), where the template shows it, may be meant to game the model.
 
 ## How it was trained
-{training['train_frauds']:,} frauds and {training['train_legitimate']:,} honest transactions (days
-10-119 of 180 simulated days), {training['steps']:,} steps of {recipe['batch_size']},
-{training['minutes']:.0f} minutes on two CPU cores
-({training['examples_per_second']:.0f} examples/s), seed {recipe['seed']}. All frauds and
-{recipe['negatives_per_fraud']:g} honest transactions per fraud, drawn anew each epoch, half of
-them in favour of look-alikes and weighted back. {recipe['teacher_share']:.0%} of the loss is the
-out-of-fold opinion of a gradient-boosting teacher on the same text. Platt calibration on days
-120-149.
+{training['train_frauds']:,} frauds and {training['train_legitimate']:,} honest transactions
+(periods: {about.split}), {training['steps']:,} steps of {recipe['batch_size']},
+{training['minutes']:.0f} minutes on {where} ({training['examples_per_second']:.0f} examples/s),
+seed {recipe['seed']}. All frauds and {recipe['negatives_per_fraud']:g} honest transactions per
+fraud, drawn anew each epoch, half of them in favour of {look_alikes} and weighted
+back. {recipe['teacher_share']:.0%} of the loss is the out-of-fold opinion of a gradient-boosting
+teacher on the same text. Platt calibration on the validation period.
 
 ## What was measured
-Held-out test: days 150-179, all {test['frauds']} frauds and an even draw of honest transactions
+Held-out test period: all {test['frauds']} frauds and an even draw of honest transactions
 ({test['rows']:,} rows, weighted to the true share), the INT8 graph as it is shipped. The last
 three columns say which share of fraud lies in the highest-scored 1, 5 and 10 % of traffic.
 

@@ -15,6 +15,7 @@ from ..screening.tokens import Encoded
 from ..shared.loop import read_json
 from ..shared.metrics import margins, sigmoid
 from ..shared.renders import Renders
+from .about import About
 from .cards import screening_card
 from .manifest import clear, rounded, write_manifest
 
@@ -59,7 +60,8 @@ def metrics_table(report: dict[str, Any], work: Path) -> dict[str, Any]:
     })
 
 
-def package(renders: Renders, encoded: Encoded, work: Path, out: Path, seed: int) -> None:
+def package(renders: Renders, encoded: Encoded, work: Path, out: Path, about: About,
+            seed: int) -> None:
     """Fills `out`; the template, written by hand, stays."""
     report = read_json(work / "evaluation.json")
     training = read_json(work / "training.json")
@@ -72,17 +74,16 @@ def package(renders: Renders, encoded: Encoded, work: Path, out: Path, seed: int
                  report["calibration"], seed)
     recipe = training["recipe"]
     metrics = metrics_table(report, work)
-    (out / "MODEL_CARD.md").write_text(screening_card(training, report, metrics), encoding="utf-8")
+    (out / "MODEL_CARD.md").write_text(screening_card(about, training, report, metrics), encoding="utf-8")
     write_manifest(out, {
-        "format": 1, "kind": "classifier", "name": "weir-screening", "version": "1.1.2",
+        "format": 1, "kind": "classifier", "name": about.name, "version": about.version,
         "license": "Apache-2.0",
         "classifier": {"fraud_label": "fraud", "max_tokens": recipe["max_tokens"],
                        "input_template": "input.j2"},
         "calibration": {"method": "platt", **report["calibration"]},
         "golden": {"file": "golden.jsonl", "tolerance": 1e-4},
         "training": rounded({
-            "data": "simulated transactions, weir_training.simulator", "split": "days 10-119 train, "
-            "120-149 validation and calibration, 150-179 test", "vocabulary": report["vocabulary"],
+            "data": about.data, "split": about.split, "vocabulary": report["vocabulary"],
             **{k: training[k] for k in ("steps", "epochs", "minutes", "examples_per_second",
                                         "parameters", "train_frauds", "train_legitimate")},
             "recipe": recipe}),

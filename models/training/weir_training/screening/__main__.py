@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from ..packaging.about import ABOUT
 from ..packaging.screening import package
 from ..shared.loop import write_json
 from ..shared.renders import BOUNDS, Renders, bounds, load_screening
@@ -40,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--renders", type=Path, default=Path("work/render_screening.ndjson"))
     p.add_argument("--work", type=Path, default=Path("work/screening"))
     p.add_argument("--out", type=Path, default=Path("../screening"))
+    p.add_argument("--name", choices=sorted(ABOUT), default="weir-screening")
     p.add_argument("--limit", type=int, help="read only the first lines (for trials)")
     p.add_argument("--seed", type=int, default=7)
     p.add_argument("--threads", type=int, default=2)
@@ -146,7 +148,8 @@ class Pipeline:
 
     def package(self) -> None:
         """The package folder."""
-        package(self.renders, self.encoded, self.work, self.args.out, self.args.seed)
+        package(self.renders, self.encoded, self.work, self.args.out, ABOUT[self.args.name],
+                self.args.seed)
 
 
 def main() -> None:

@@ -99,7 +99,8 @@ def load_screening(path: Path, limit: int | None = None,
         texts.append(row["text"])
         days.append(day - first)
         labels.append(1.0 if row["label"] == "fraud" else 0.0)
-        typologies.append(row.get("typology") or "")
+        fraud = labels[-1] > 0.5
+        typologies.append(row.get("typology") or (f"scenario {row.get('scenario')}" if fraud else ""))
         scenarios.append(row.get("scenario") or "")
         if limit and len(ids) >= limit:
             break

@@ -7,7 +7,7 @@ mod common;
 use common::{DAY, HOUR, fraud, id, label, paid, store, transaction};
 use domain::TruthLabel;
 use serde_json::json;
-use velocity::{Config, LabelEffect, VelocityFacts};
+use velocity::{Config, FraudFacts, LabelEffect, VelocityFacts};
 
 #[test]
 fn a_window_excludes_its_start_and_the_transaction_itself() {
@@ -254,4 +254,39 @@ fn the_earliest_of_two_confirmations_counts() {
     assert_eq!(store.label(&id("a"), &fraud(DAY)), LabelEffect::Applied);
     let facts = store.peek(&paid("x", 2 * DAY, "1", "shop"));
     assert_eq!(facts.account.confirmed_fraud.total, 1);
+}
+
+#[test]
+fn labels_are_listed_newest_first_as_far_as_they_were_known() {
+    let store = store(Config::default());
+    for (name, day) in [("a", 0), ("b", 1), ("c", 2), ("d", 3)] {
+        store.observe(&paid(name, day * DAY, "1", "shop"));
+    }
+    store.label(&id("a"), &fraud(4 * DAY));
+    store.label(&id("b"), &label(TruthLabel::Legitimate, 5 * DAY, false));
+    store.label(&id("d"), &fraud(9 * DAY));
+    let told = |day: i64| {
+        let facts = store.peek(&paid("x", day * DAY, "1", "shop"));
+        let labels = facts.counterparty.unwrap().labels;
+        labels.iter().map(|label| (label.days_ago, label.fraud)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(3), []);
+    assert_eq!(told(4), [(4.0, true)]);
+    assert_eq!(told(6), [(5.0, false), (6.0, true)]);
+    assert_eq!(told(9), [(6.0, true), (8.0, false), (9.0, true)]);
+    store.label(&id("b"), &label(TruthLabel::Legitimate, 9 * DAY, true));
+    store.label(&id("a"), &label(TruthLabel::Legitimate, 9 * DAY, false));
+    assert_eq!(told(9), [(6.0, true), (9.0, false)], "a reversal leaves, a later word replaces");
+}
+
+#[test]
+fn a_spell_of_fraud_begins_anew_after_a_quiet_fortnight() {
+    let store = store(Config::default());
+    for (name, day) in [("a", 0), ("b", 20), ("c", 30), ("d", 44)] {
+        store.observe(&paid(name, day * DAY, "1", "shop"));
+        store.label(&id(name), &fraud(day * DAY));
+    }
+    let facts = store.peek(&paid("x", 50 * DAY, "1", "shop")).counterparty.unwrap();
+    let FraudFacts { days_since_first, days_since_last, total, .. } = facts.confirmed_fraud;
+    assert_eq!((days_since_first, days_since_last, total), (Some(30.0), Some(6.0), 4));
 }

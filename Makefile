@@ -90,6 +90,18 @@ bench-parts: onnxruntime ## Scheduler, JSON, velocity, template and tokens alone
 bench-cardstream: build ## Streams a public card data set through Weir: DATA=handbook.parquet
 	benches/cardstream/run $(DATA)
 
+.PHONY: bench-quality
+bench-quality: build ## Decision quality on the public card stream, beside other models: DATA=handbook.parquet
+	benches/quality/run $(DATA) $(ARGS)
+
+.PHONY: models-cardstream
+models-cardstream: build ## Trains and packages both models of the public card stream: DATA=handbook.parquet
+	models/training/make_cardstream.sh $(DATA)
+
+.PHONY: test-training
+test-training: ## Tests of the training code and the quality bench (installs PyTorch)
+	scripts/training-tests
+
 .PHONY: clean
 clean: ## Removes what was built; keeps ONNX Runtime
 	cargo clean

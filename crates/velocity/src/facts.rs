@@ -53,8 +53,8 @@ pub struct EntityFacts {
     pub days_known: Option<f64>,
     /// Fraud confirmed by labels.
     pub confirmed_fraud: FraudFacts,
-    /// Its latest labelled transactions, newest first; at most [`LabelFacts::MAX`]. Absent from
-    /// records of before 0.6.
+    /// Its latest labelled transactions, newest first; at most [`LabelFacts::MAX`]. Absent from earlier
+    /// records.
     #[serde(default)]
     pub labels: Vec<LabelFacts>,
 }
@@ -104,7 +104,7 @@ pub struct FraudFacts {
     pub days_since_last: Option<f64>,
     /// Days since the first fraudulent transaction of the latest spell happened; a spell goes on
     /// while no two frauds in a row lie more than [`FraudFacts::SPELL_GAP_DAYS`] apart. Absent
-    /// from records of before 0.6.
+    /// from earlier records.
     #[serde(default)]
     pub days_since_first: Option<f64>,
 }

@@ -13,6 +13,7 @@ import numpy as np
 from weir_training.analysis.evaluate import margins_of
 from weir_training.analysis.reports import REASON_ORDER, Case, report
 from weir_training.packaging.manifest import sha256, to_toml, write_manifest
+from weir_training.screening.evaluate import flipped
 from weir_training.screening.sampling import Sampler
 from weir_training.shared.loop import Budget, learning_rate_factor
 from weir_training.shared.metrics import fit_platt, margins, ranking, recall_at, sigmoid
@@ -45,6 +46,12 @@ class Metrics(unittest.TestCase):
     def test_a_margin_is_fraud_against_all_other_labels(self) -> None:
         found = margins(np.array([[0.0, 2.0, 0.0]]))
         self.assertAlmostEqual(found[0], 2.0 - np.log(2.0))
+
+    def test_a_flip_is_a_row_on_either_side_of_the_threshold(self) -> None:
+        one, other = np.array([-1.0, 1.0, 2.0]), np.array([1.0, 1.0, 3.0])
+        weights = np.array([3.0, 1.0, 1.0])
+        self.assertAlmostEqual(flipped(one, other, (1.0, 0.0), 0.5, weights), 0.6)
+        self.assertAlmostEqual(flipped(one, other, (1.0, 9.0), 0.5, weights), 0.0)
 
     def test_suspicious_counts_half_on_either_side(self) -> None:
         even = margins_of(np.log(np.array([[0.2, 0.6, 0.2]])))

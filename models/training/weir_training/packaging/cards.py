@@ -70,7 +70,8 @@ loss {test['log_loss']:.5f}.
 Static QDQ INT8 (`MatMul`, `Gemm`, `Gather`; their outputs stay float), {ratio:.0%} smaller than
 FP32 ({metrics['int8_bytes'] / 1e6:.1f} against {metrics['fp32_bytes'] / 1e6:.1f} MB). On the same
 {quant['rows']:,} rows: average precision {quant['ap_int8']:.4f} against {quant['ap_fp32']:.4f} in
-FP32, AUC {quant['auc_int8']:.4f} against {quant['auc_fp32']:.4f}. Largest change of a logit by
+FP32, AUC {quant['auc_int8']:.4f} against {quant['auc_fp32']:.4f}; {quant['flipped_at_0.02']:.3%} of
+decisions differ at the default threshold of 0.02, {quant['flipped_at_0.5']:.3%} at 0.5. Largest change of a logit by
 batch mates {metrics['invariance']['int8_batch']:g}, by padding
 {metrics['invariance']['int8_padding']:g}.
 

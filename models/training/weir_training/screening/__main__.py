@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from onnxruntime.quantization import CalibrationMethod
 from tokenizers import Tokenizer
 
 from ..packaging.about import ABOUT
 from ..packaging.screening import package
-from ..shared.loop import write_json
+from ..shared.loop import read_json, write_json
 from ..shared.renders import BOUNDS, Renders, bounds, load_screening
 from .dataset import Dataset, prepare
 from .evaluate import evaluate, sample_period
@@ -22,6 +24,7 @@ from .quantize import quantize
 from .teacher import teach
 from .tokens import Encoded, coverage, encode, load_tokenizer, save_tokenizer, train_tokenizer
 from .train import Recipe, Trainer
+from .variants import Bench, markdown, variants
 
 _STEPS = ("tokenizer", "prepare", "train", "export", "evaluate", "package")
 _EPILOG = """\
@@ -37,7 +40,8 @@ def parser() -> argparse.ArgumentParser:
     """The argument parser."""
     p = argparse.ArgumentParser(prog="python -m weir_training.screening", epilog=_EPILOG,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("step", choices=(*_STEPS, "all"))
+    p.add_argument("step", choices=(*_STEPS, "all", "variants"),
+                   help="all: from prepare on; variants: number formats of the FP32 graph compared")
     p.add_argument("--renders", type=Path, default=Path("work/render_screening.ndjson"))
     p.add_argument("--work", type=Path, default=Path("work/screening"))
     p.add_argument("--out", type=Path, default=Path("../screening"))
@@ -66,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
                    help="days from the first on which these periods begin (default 10,120,150)")
     p.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     p.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True)
+    p.add_argument("--calibration", choices=("MinMax", "Percentile"), default="MinMax",
+                   help="how `export` finds the ranges of activations")
     p.add_argument("--sample", type=int, default=40_000, help="rows per period to evaluate")
     return p
 
@@ -122,13 +128,29 @@ class Pipeline:
     def export(self) -> None:
         """FP32 graph, INT8 graph, and that rewritten for speed: `int8.onnx`."""
         export_fp32(self.work / "hf", self.work / "fp32.onnx")
+        method = CalibrationMethod[self.args.calibration]
+        quantize(self.work / "fp32.onnx", self.work / "int8_plain.onnx", self.feeds(), method)
+        fast_graph(self.work / "int8_plain.onnx", self.work / "int8.onnx")
+
+    def feeds(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Ids and masks of 500 training rows, one at a time, to calibrate activations with."""
         train = self.renders.rows("train")
         frauds = train[self.renders.labels[train] > 0.5]
         rng = np.random.default_rng(self.args.seed)
         rows = np.concatenate([rng.choice(train, 400), rng.choice(frauds, 100)])
-        feeds = (self.encoded.padded(np.array([row])) for row in rows)
-        quantize(self.work / "fp32.onnx", self.work / "int8_plain.onnx", feeds)
-        fast_graph(self.work / "int8_plain.onnx", self.work / "int8.onnx")
+        return (self.encoded.padded(np.array([row])) for row in rows)
+
+    def variants(self) -> None:
+        """Number formats side by side: `results/variants-NAME.json` and `.md`."""
+        platt = read_json(self.work / "evaluation.json")["calibration"]
+        sample = sample_period(self.renders, "test", min(self.args.sample, 12_000), self.args.seed)
+        bench = Bench(self.renders, self.encoded, sample, (platt["a"], platt["b"]), self.work)
+        found = variants(bench, self.feeds)
+        results = Path("results")
+        write_json(results / f"variants-{self.args.name}.json", found)
+        table = markdown(self.args.name, found, len(sample.rows))
+        (results / f"variants-{self.args.name}.md").write_text(table, encoding="utf-8")
+        print(table)
 
     def evaluate(self) -> None:
         """Calibration and metrics, written to evaluation.json."""

@@ -17,6 +17,7 @@ from .teacher import linear_baseline
 from .tokens import Encoded
 
 ESCALATED = 0.05
+THRESHOLDS = (0.02, 0.5)  # where the default policy escalates, and an even chance
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,17 @@ def evaluate(renders: Renders, encoded: Encoded, teacher: np.ndarray, folder: Pa
         "logistic_regression": ranking(labels, linear_baseline(renders, test.rows, seed),
                                        test.weights),
         "gradient_boosting_teacher": ranking(labels, teacher[test.rows], test.weights)}
-    report["int8_against_fp32"] = against_fp32(renders, encoded, test, margin, folder)
+    report["int8_against_fp32"] = against_fp32(renders, encoded, test, margin, folder, (a, b))
     return report
 
 
 def against_fp32(renders: Renders, encoded: Encoded, test: Sample, int8: np.ndarray,
-                 folder: Path) -> dict[str, float]:
-    """What quantizing cost, on every test fraud and some thousand legitimate rows."""
+                 folder: Path, platt: tuple[float, float]) -> dict[str, float]:
+    """What quantizing cost, on every test fraud and some thousand legitimate rows.
+
+    A decision is flipped when the calibrated probabilities lie on either side of a threshold;
+    the share is weighted to the true mix.
+    """
     frauds = int(renders.labels[test.rows].sum())
     rows = test.rows[: frauds + 6000]
     weights = test.weights[: frauds + 6000]
@@ -125,4 +130,14 @@ def against_fp32(renders: Renders, encoded: Encoded, test: Sample, int8: np.ndar
     theirs = ranking(labels, full, weights)
     return {"rows": len(rows), "auc_fp32": theirs["auc"], "auc_int8": ours["auc"],
             "ap_fp32": theirs["average_precision"], "ap_int8": ours["average_precision"],
-            "mean_margin_difference": float(np.abs(full - int8[: len(rows)]).mean())}
+            "mean_margin_difference": float(np.abs(full - int8[: len(rows)]).mean()),
+            **{f"flipped_at_{t:g}": flipped(full, int8[: len(rows)], platt, t, weights)
+               for t in THRESHOLDS}}
+
+
+def flipped(one: np.ndarray, other: np.ndarray, platt: tuple[float, float], threshold: float,
+            weights: np.ndarray) -> float:
+    """The weighted share of rows that two sets of margins put on either side of a threshold."""
+    a, b = platt
+    differ = (sigmoid(a * one + b) >= threshold) != (sigmoid(a * other + b) >= threshold)
+    return float((differ * weights).sum() / weights.sum())

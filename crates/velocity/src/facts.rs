@@ -53,8 +53,8 @@ pub struct EntityFacts {
     pub days_known: Option<f64>,
     /// Fraud confirmed by labels.
     pub confirmed_fraud: FraudFacts,
-    /// Its latest labelled transactions, newest first; at most [`LabelFacts::MAX`]. Absent from earlier
-    /// records.
+    /// Its latest labelled transactions, newest first and of one instant the frauds first; at most
+    /// [`LabelFacts::MAX`]. Absent from earlier records.
     #[serde(default)]
     pub labels: Vec<LabelFacts>,
 }

@@ -4,7 +4,7 @@ use crate::{facts::LabelFacts, kind::Mark, window::DAY};
 
 /// Labels kept for each entity. More than [`LabelFacts::MAX`], as some of them may not be known
 /// yet at the time that is asked for.
-const KEPT: usize = 64;
+const KEPT: usize = 256;
 
 /// A labelled transaction.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,8 @@ pub(crate) struct Labelled {
     pub(crate) transaction: Mark,
 }
 
-/// Labelled transactions ordered by when they happened; the latest [`KEPT`].
+/// Labelled transactions ordered by when they happened, of one instant the frauds last; the latest
+/// [`KEPT`]. The order in which labels came leaves no trace.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Labels {
     latest: Vec<Labelled>,
@@ -27,7 +28,8 @@ impl Labels {
     /// Records a transaction's label in place of the one it had.
     pub(crate) fn record(&mut self, labelled: Labelled) {
         self.withdraw(labelled.transaction);
-        let position = self.latest.partition_point(|known| known.at <= labelled.at);
+        let place = (labelled.at, labelled.fraud);
+        let position = self.latest.partition_point(|known| (known.at, known.fraud) <= place);
         self.latest.insert(position, labelled);
         let excess = self.latest.len().saturating_sub(KEPT);
         self.latest.drain(..excess);

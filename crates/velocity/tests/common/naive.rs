@@ -160,7 +160,7 @@ impl Naive {
                 found.push(LabelFacts { days_ago: days(now - at), fraud });
             }
         }
-        found.sort_by(|a, b| a.days_ago.total_cmp(&b.days_ago));
+        found.sort_by(|a, b| a.days_ago.total_cmp(&b.days_ago).then(b.fraud.cmp(&a.fraud)));
         found.truncate(LabelFacts::MAX);
         found
     }

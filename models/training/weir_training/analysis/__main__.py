@@ -190,7 +190,7 @@ class Pipeline:
         a, b = calibrate(self._cases(rows), verdict_logits(model, self._prompts(rows), self.probe))
         tested = self._escalated(TEST, 6000)
         full = verdict_logits(model, self._prompts(tested), self.probe)
-        found = {"calibration": {"a": a, "b": b},
+        found = {"calibration": {"a": a, "b": b}, "teacher_share": self.args.teacher_share,
                  "test": measure(self._cases(tested), full, a, b)}
         few = tested[:: max(len(tested) // 300, 1)]
         shipped = graph_verdicts(graph, self._prompts(few), self.probe)

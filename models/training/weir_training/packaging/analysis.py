@@ -38,8 +38,8 @@ escalated case and writes a JSON report about it. It is Weir's tier 2.
 fraud, and a few ordinary ones (periods: {about.split}). {training['steps']:,} steps of
 {recipe['batch_size']}, {training['minutes']:.0f} minutes on {where}, seed {recipe['seed']}; loss on
 the report ({recipe['prompt_weight']:g} of it on the prompt), and on the verdict's token, which is
-taught a probability of fraud that is half truth and half the out-of-fold opinion of a
-gradient-boosting teacher on the same prompt. Tier 1 was trained on the same days, so its score in
+taught a probability of fraud: {1 - found['teacher_share']:.0%} truth, {found['teacher_share']:.0%} the
+out-of-fold opinion of a gradient-boosting teacher on the same prompt. Tier 1 was trained on the same days, so its score in
 those prompts is better than it is later. Platt calibration on the calibration period.
 
 ## What was measured

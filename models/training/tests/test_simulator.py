@@ -275,3 +275,23 @@ def test_hours_are_distributions() -> None:
     table = hour_table()
     assert table[:, -1] == pytest.approx(1.0)
     assert (table[:, 1:] >= table[:, :-1]).all()
+
+
+def test_a_withheld_typology_waits_for_its_day(tmp_path: Path) -> None:
+    def told(name: str, *more: str) -> list[dict]:
+        out = tmp_path / name
+        arguments = ["--out", str(out), "--accounts", "120", "--days", "60", "--fraud-rate", "0.05",
+                     "--quiet", *more]
+        assert main(arguments) == 0
+        return [json.loads(line) for line in out.read_text().splitlines()]
+
+    def of(lines: list[dict], kind: str) -> list[str]:
+        return [x["transaction"]["timestamp"] for x in lines if x.get("typology") == kind]
+
+    everything = told("all")
+    border = "2026-02-01"
+    assert any(time < border for time in of(everything, "card_testing"))
+    late = told("late", "--withhold", "card_testing", "--withhold-until", border)
+    assert of(late, "card_testing") == [t for t in of(everything, "card_testing") if t >= border]
+    assert of(late, "account_takeover") == of(everything, "account_takeover")
+    assert of(told("never", "--withhold", "card_testing"), "card_testing") == []

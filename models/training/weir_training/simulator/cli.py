@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .model import DAY, Event
 from .simulation import Config, simulate
+from .typologies import TYPOLOGIES
 from .writer import LineWriter, write
 
 _DESCRIPTION = """\
@@ -93,6 +94,21 @@ def parser() -> argparse.ArgumentParser:
         "0 at once (default %(default)s)",
     )
     p.add_argument(
+        "--withhold",
+        action="append",
+        default=[],
+        choices=TYPOLOGIES,
+        metavar="TYPOLOGY",
+        help="no fraud of this kind (before --withhold-until), to learn what a model makes of one "
+        "it was never shown; may be given again",
+    )
+    p.add_argument(
+        "--withhold-until",
+        type=_midnight,
+        metavar="DATE",
+        help="from this day on, UTC, what was withheld happens",
+    )
+    p.add_argument(
         "--history-days",
         type=int,
         default=0,
@@ -129,10 +145,13 @@ def main(argv: list[str] | None = None) -> int:
         p.error("--days and --accounts must be at least 1, --label-delay at least 0")
     if bool(args.history_days) != bool(args.history_out):
         p.error("--history-days and --history-out go together")
+    if args.withhold_until is not None and not args.withhold:
+        p.error("--withhold-until needs --withhold")
     gc.disable()  # one short run that keeps all it makes: collecting only costs time
     begin = time.perf_counter()
     events = simulate(
-        Config(args.seed, args.start, args.days, args.accounts, args.fraud_rate, args.label_delay)
+        Config(args.seed, args.start, args.days, args.accounts, args.fraud_rate, args.label_delay,
+               tuple(args.withhold), args.withhold_until)
     )
     border = args.start + args.history_days * DAY
     history = list(itertools.takewhile(lambda e: e.time < border, events))

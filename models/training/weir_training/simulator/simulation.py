@@ -19,7 +19,8 @@ from .world import World, build_world
 @dataclass(frozen=True, slots=True)
 class Config:
     """What to simulate. `start` is midnight UTC in epoch seconds; `label_delay` scales
-    every label's delay (1.0: days to weeks); `fraud_rate` is the aimed share of frauds."""
+    every label's delay (1.0: days to weeks); `fraud_rate` is the aimed share of frauds.
+    Typologies in `withhold` do not happen before `withhold_until` (epoch seconds; None: never)."""
 
     seed: int = 7
     start: int = 1_767_225_600
@@ -27,6 +28,14 @@ class Config:
     accounts: int = 3000
     fraud_rate: float = 0.008
     label_delay: float = 1.0
+    withhold: tuple[str, ...] = ()
+    withhold_until: int | None = None
+
+    def allows(self, event: Event) -> bool:
+        """Whether a fraud may happen."""
+        if event.typology not in self.withhold:
+            return True
+        return self.withhold_until is not None and event.time >= self.withhold_until
 
 
 def _honest(world: World, seeds: list[np.random.SeedSequence]) -> tuple[list[Plan], list[Event]]:
@@ -84,4 +93,4 @@ def simulate(config: Config) -> list[Event]:
     frauds = commit(scene, len(events), config.fraud_rate) if config.fraud_rate > 0 else []
     known = {id(e) for e in events}
     events += [e for e in frauds if id(e) not in known]
-    return _in_order(world, events)
+    return _in_order(world, [e for e in events if config.allows(e)])

@@ -9,10 +9,7 @@ set -euo pipefail
 parquet=$(realpath "${1:?"give the Parquet file: models/training/make_cardstream.sh FILE.parquet"}")
 cd "$(dirname "$0")"
 device=${DEVICE:-cpu} work=work/card
-if [ ! -x .venv/bin/python ]; then
-    python3 -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-fi
+../../scripts/locked-venv .venv requirements.lock
 mkdir -p "$work"
 python=$PWD/.venv/bin/python
 periods="--bounds 19,80,87" # 2018-04-20, 2018-06-20, 2018-06-27

@@ -6,10 +6,7 @@ cd "$(dirname "$0")"
 weir=../../target/release/weir
 python=.venv/bin/python
 
-if [ ! -x "$python" ]; then
-    python3 -m venv .venv
-    "$python" -m pip install --quiet --disable-pip-version-check -r requirements.lock
-fi
+../../scripts/locked-venv .venv requirements.lock
 mkdir -p work
 done_once() { [ -e "$1" ] || { echo "== $1"; return 1; }; }
 

@@ -73,12 +73,13 @@ def equal_recall(stream: Stream, rows: np.ndarray, one: np.ndarray, both: np.nda
 
 
 def main() -> None:
-    """Runs every step; what an earlier run left is used again."""
+    """Runs every step; what an earlier run of the same binary and packages left is used again."""
     args = parser().parse_args()
     if args.fresh:
         shutil.rmtree(args.work, ignore_errors=True)
     print("1/5 converting", flush=True)
     stream = convert(args.parquet, args.work)
+    product.forget_stale(args.work)
     print("2/5 features, from weir render", flush=True)
     ids, table = product.features(args.work)
     if ids != stream.ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -25,12 +26,22 @@ class Scores:
     screening: np.ndarray  # tier 1's calibrated probability
     analysis: np.ndarray  # tier 2's, NaN where tier 1 cleared
     reported: np.ndarray  # bool: a complete report
-    total_ms: np.ndarray
 
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "WEIR_SCREENING__PACKAGE": str(SCREENING),
             "WEIR_ANALYSIS__PACKAGE": str(ANALYSIS)}
+
+
+def forget_stale(work: Path) -> None:
+    """Removes what an earlier run left in `work` by another binary or other packages."""
+    parts = [WEIR, SCREENING / "package.toml", ANALYSIS / "package.toml"]
+    stamp = hashlib.sha256(b"".join(hashlib.sha256(p.read_bytes()).digest() for p in parts))
+    path = work / "stamp"
+    if not path.exists() or path.read_text() != stamp.hexdigest():
+        for name in ("decisions.ndjson", "features.npz", "compare.log"):
+            (work / name).unlink(missing_ok=True)
+        path.write_text(stamp.hexdigest())
 
 
 def screen(work: Path) -> Scores:
@@ -42,7 +53,7 @@ def screen(work: Path) -> Scores:
             subprocess.run([WEIR, "screen", "--warm", work / "warm.ndjson", "--output", beside,
                             work / "test.ndjson"], check=True, env=_environment(), stdout=log)
         beside.rename(out)
-    ids, screening, analysis, reported, total = [], [], [], [], []
+    ids, screening, analysis, reported = [], [], [], []
     with out.open(encoding="utf-8") as lines:
         for line in lines:
             said = json.loads(line)
@@ -51,9 +62,7 @@ def screen(work: Path) -> Scores:
             screening.append(said["screening"]["score"])
             analysis.append(found.get("score", np.nan))
             reported.append(found.get("report") == "complete")
-            total.append(said["timings_ms"]["total"])
-    return Scores(ids, np.array(screening), np.array(analysis, np.float64), np.array(reported),
-                  np.array(total))
+    return Scores(ids, np.array(screening), np.array(analysis, np.float64), np.array(reported))
 
 
 def features(work: Path) -> tuple[list[str], np.ndarray]:
@@ -77,7 +86,7 @@ def features(work: Path) -> tuple[list[str], np.ndarray]:
 
 
 def compare(work: Path, count: int) -> str:
-    """Times both tiers, and tier 2 alone, on the same payments of the first test day, in turn."""
+    """Times both tiers, and tier 2 alone, on some of the first 4,000 test payments, in turn."""
     out = work / "compare.log"
     if not out.exists():
         day = work / "day.ndjson"

@@ -7,15 +7,14 @@ chapters 3 and 5. Labels are known 7 days after the payment; an account with a f
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from weir_training.cardstream import DELAY, line
 
-DELAY_DAYS = 7
+DELAY_DAYS = DELAY.days
 FIRST_DAY = np.datetime64("2018-04-01")
 TRAIN = ("2018-04-20", "2018-06-26")  # labels known before the first fold begins
 FOLDS = tuple((np.datetime64("2018-07-04") + 7 * k, np.datetime64("2018-07-10") + 7 * k)
@@ -46,17 +45,6 @@ class Stream:
         return np.concatenate(kept)
 
 
-def _line(row: object) -> str:
-    moment = row.timestamp.to_pydatetime()
-    said = {"transaction": {
-        "id": f"t{row.tx_id}", "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "amount": f"{row.amount:.2f}", "currency": "EUR",
-        "account": {"id": f"c{row.customer_id}"}, "terminal": {"id": f"p{row.terminal_id}"}},
-        "label": "fraud" if row.fraud else "legitimate",
-        "label_at": (moment + timedelta(days=DELAY_DAYS)).strftime("%Y-%m-%dT%H:%M:%SZ")}
-    return json.dumps(said, separators=(",", ":")) + "\n"
-
-
 def convert(parquet: Path, work: Path) -> Stream:
     """Writes `warm.ndjson` (before the folds) and `test.ndjson`; payments of nothing are left out."""
     table = pd.read_parquet(parquet)
@@ -68,7 +56,7 @@ def convert(parquet: Path, work: Path) -> Stream:
         for name, part in (("warm", days < FOLDS[0][0]), ("test", test)):
             beside = work / f"{name}.tmp"
             with beside.open("w", encoding="utf-8") as out:
-                out.writelines(_line(row) for row in table[part].itertuples(index=False))
+                out.writelines(line(row) for row in table[part].itertuples(index=False))
             beside.rename(work / f"{name}.ndjson")
     known = days <= FOLDS[-1][1]
     return Stream([f"t{i}" for i in table.tx_id[known]], days[known],

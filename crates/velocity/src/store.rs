@@ -31,7 +31,8 @@ const EVICTIONS_PER_CALL: usize = 8;
 pub enum LabelEffect {
     /// The transaction's confirmed fraud changed.
     Applied,
-    /// It was as the label says already.
+    /// The confirmed fraud is what it was; the label may be news all the same, as a first
+    /// legitimate one is.
     Unchanged,
     /// The transaction was never counted, or so long ago that it is forgotten.
     UnknownTransaction,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import unittest
 from pathlib import Path
@@ -74,7 +75,7 @@ class CardStream(unittest.TestCase):
 class Learning(unittest.TestCase):
     def test_periods_are_three_rising_days(self) -> None:
         self.assertEqual(bounds("1,2,3"), (1, 2, 3))
-        self.assertRaises(Exception, bounds, "3,2,1")
+        self.assertRaises(argparse.ArgumentTypeError, bounds, "3,2,1")
 
     def test_prepare_keeps_every_fraud_and_the_screening_model_learns(self) -> None:
         rng = np.random.default_rng(1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from weir_training.analysis.evaluate import margins_of
-from weir_training.analysis.reports import REASON_ORDER, Case, report
+from weir_training.analysis.reports import REASON_ORDER, Case, _facts, report
 from weir_training.packaging.manifest import sha256, to_toml, write_manifest
 from weir_training.screening.evaluate import flipped
 from weir_training.screening.sampling import Sampler
@@ -120,6 +120,11 @@ class Reports(unittest.TestCase):
             self.assertLessEqual(set(numbers), given, told["narrative"])
             self.assertLessEqual(set(told["reasons"]), set(reasons))
             self.assertLessEqual(len(told["narrative"]), 200)
+
+    def test_facts_are_found_and_a_name_that_speaks_of_fraud_is_none(self) -> None:
+        facts = _facts(PROMPT.replace("report", "party person DE age 4 payers 3 fraud 2 name «x fraud 99»"))
+        self.assertEqual((facts["terminal"], facts["hour"], facts["spent"]), ("2", "4", "111.18"))
+        self.assertEqual((facts["party"], facts["payers"], facts["known"]), ("2", "3", "4"))
 
     def test_fields_stand_in_the_order_of_the_schema(self) -> None:
         case = Case("x", 20, PROMPT, 0.5, ("NIGHT_TIME",), False, "")

@@ -1,7 +1,7 @@
 """`python -m weir_training.cardstream FILE.parquet OUT.ndjson`: the public card stream as Weir reads it.
 
 The Fraud Detection Handbook's simulated payments: `tx_id`, `timestamp`, `customer_id`,
-`terminal_id`, `amount`, `fraud`, `scenario`. Labels are known 7 days after the payment.
+`terminal_id`, `amount`, `fraud`, and `scenario` if it is there. Labels are known 7 days after the payment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def line(row: object) -> str:
             "account": {"id": f"c{row.customer_id}"}, "terminal": {"id": f"p{row.terminal_id}"}},
         "label": "fraud" if row.fraud else "legitimate",
         "label_at": (moment + DELAY).strftime("%Y-%m-%dT%H:%M:%SZ")}
-    if row.fraud:
+    if row.fraud and hasattr(row, "scenario"):
         said["scenario"] = str(row.scenario)
     return json.dumps(said, separators=(",", ":")) + "\n"
 

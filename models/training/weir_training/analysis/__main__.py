@@ -46,8 +46,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--screening-renders", type=Path, default=Path("work/render_screening.ndjson"))
     p.add_argument("--screening-teacher", type=Path, default=Path("work/screening/teacher.npz"))
     p.add_argument("--select", type=Path, default=Path("work/select_ids.txt"))
-    p.add_argument("--renders", type=Path, nargs="+", default=[Path("work/render_analysis.ndjson")],
-                   help="of several, the first has the periods; the others only train")
+    p.add_argument("--renders", type=Path, default=Path("work/render_analysis.ndjson"))
     p.add_argument("--work", type=Path, default=Path("work/analysis"))
     p.add_argument("--out", type=Path, default=Path("../analysis"))
     p.add_argument("--bounds", type=bounds, default=BOUNDS, metavar="TRAIN,VALIDATION,TEST",
@@ -88,12 +87,7 @@ class Pipeline:
     def cases(self) -> list[Case]:
         """All cases, with what they are taught to be."""
         args = self.args
-        found = read_cases(args.renders[0], args.first_day)
-        for path in args.renders[1:]:
-            more = read_cases(path, args.first_day)
-            found += [replace(c, day=min(max(c.day, args.bounds[0]), args.bounds[1] - 1))
-                      for c in more if c.day >= args.bounds[0]]
-        found.sort(key=lambda case: case.day)
+        found = read_cases(args.renders, args.first_day)
         labels = np.array([case.fraud for case in found], np.float64)
         logits = teach([case.prompt for case in found], labels,
                        period_rows(found, TRAIN, args.bounds), args.seed, self.work / "teacher.npz")

@@ -55,10 +55,10 @@ def _facts(prompt: str) -> dict[str, str]:
         "ratio": r"^account.* ratio ([\d.]+)",
         "hour": r"^account.* (?:hour |1h )(\d+)",
         "spent": r"^account.* (?:day |24h \d+/)([\d.]+)",
-        "payers": r"^party.* payers (\d+)",
-        "terminal": r"^terminal fraud (\d+)",
-        "party": r"^party.* fraud (\d+)",
-        "known": r"^party.* age (\d+)",
+        "payers": r"^party.*? payers (\d+)",
+        "terminal": r"^terminal.*? fraud (\d+)",
+        "party": r"^party.*? fraud (\d+)",
+        "known": r"^party.*? age (\d+)",
     }
     found = {name: _find(pattern, prompt) for name, pattern in patterns.items()}
     return {name: value for name, value in found.items() if value is not None}

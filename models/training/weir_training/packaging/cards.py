@@ -21,7 +21,6 @@ def screening_card(about: About, training: dict[str, Any], report: dict[str, Any
                       for k, v in sorted(report["test_by_typology"].items()))
     ratio = 1 - metrics["int8_bytes"] / metrics["fp32_bytes"]
     where = "a GPU" if recipe.get("device", "cpu").startswith("cuda") else "two CPU cores"
-    look_alikes = "look-alikes and what the teacher suspects"
     return f"""# {about.name}
 
 A compact DistilBERT ({recipe['layers']} layers, {recipe['width']} wide, {training['parameters']:,}
@@ -43,7 +42,7 @@ says how likely it is fraud. It is Weir's tier 1: every transaction passes throu
 (periods: {about.split}), {training['steps']:,} steps of {recipe['batch_size']},
 {training['minutes']:.0f} minutes on {where} ({training['examples_per_second']:.0f} examples/s),
 seed {recipe['seed']}. All frauds and {recipe['negatives_per_fraud']:g} honest transactions per
-fraud, drawn anew each epoch, half of them in favour of {look_alikes} and weighted
+fraud, drawn anew each epoch, half of them in favour of look-alikes and what the teacher suspects and weighted
 back. {recipe['teacher_share']:.0%} of the loss is the out-of-fold opinion of a gradient-boosting
 teacher on the same text. Platt calibration on the validation period.
 

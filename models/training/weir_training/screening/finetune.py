@@ -13,7 +13,6 @@ out is a plain checkpoint for `export`.
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,10 +139,8 @@ def tune(base: str, plan: Plan, renders: Renders, out: Path, size: int) -> dict[
     """One method from base to checkpoint, and what it took."""
     tuning = Tuning(base, plan, renders)
     seconds = tuning.run()
-    peak = (torch.cuda.max_memory_allocated() if plan.device.startswith("cuda")
-            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     found = {"trained_parameters": tuning.trained, "seconds": round(seconds, 1),
-             "optimizer_bytes": 8 * tuning.trained, "peak_bytes": peak, **tuning.quality(size)}
+             "optimizer_bytes": 8 * tuning.trained, **tuning.quality(size)}
     tuning.save(out)
     return found
 

@@ -31,7 +31,7 @@ class Recipe:
     weight_decay: float = 0.05
     negatives_per_fraud: float = 8.0
     teacher_share: float = 0.5
-    margin_weight: float = 0.0  # of the squared distance to the teacher's log-odds
+    margin_weight: float = 0.0  # of the (smooth L1) distance to the teacher's log-odds
     max_tokens: int = 128
     layers: int = 6
     width: int = 384

@@ -99,9 +99,10 @@ def load_screening(path: Path, limit: int | None = None,
         texts.append(row["text"])
         days.append(day - first)
         labels.append(1.0 if row["label"] == "fraud" else 0.0)
-        fraud = labels[-1] > 0.5
-        typologies.append(row.get("typology") or (f"scenario {row.get('scenario')}" if fraud else ""))
-        scenarios.append(row.get("scenario") or "")
+        scenario = row.get("scenario") or ""
+        numbered = f"scenario {scenario}" if scenario and labels[-1] > 0.5 else ""
+        typologies.append(row.get("typology") or numbered)
+        scenarios.append(scenario)
         if limit and len(ids) >= limit:
             break
     return Renders(ids, texts, np.array(days, np.int32), np.array(labels, np.float32),
